@@ -1,0 +1,1 @@
+"""The SQLite databases that are shared with the real program."""

@@ -1,0 +1,1 @@
+"""Clusters and proxies: which nodes, fan-out, fail-over, outcome."""

@@ -1,0 +1,1 @@
+"""Preferred content: expression text to AST to `matches(expr, facts)`. Pure."""

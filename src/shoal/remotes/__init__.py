@@ -1,0 +1,1 @@
+"""One asynchronous interface for everything that holds keys, and its implementations."""

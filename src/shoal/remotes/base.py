@@ -1,0 +1,174 @@
+"""The one interface of everything that holds keys: this repository, a node, a proxied remote,
+a cluster, a special remote, another gateway, or a fake in a test.
+
+A server serves a `Remote` and a cluster is a `Remote` made of `Remote`s, so whatever is true
+here composes. The contract, which tests/unit/remotes/contract.py checks for each of them:
+
+* Presence has three values. A method says yes or no only when the remote said so; when that
+  is not known it raises RemoteUnavailable.
+* A store is all or nothing: until it returned `stored`, the key is not present.
+* A cancelled call leaves no lock, no temporary object file in view, and no half-used
+  connection; partial content is kept where it can be resumed.
+* Methods may be called at the same time for different keys and for the same key.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from shoal.remotes.content import Content
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a request is made.
+
+    `uuid` names the client in transfer logs; `bypass` are gateways that must not be asked
+    again; `version` is the P2P protocol version spoken with the client.
+    """
+
+    uuid: UUID | None = None
+    bypass: frozenset[UUID] = frozenset()
+    version: int = 4
+
+
+NOBODY = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteInfo:
+    """What a remote is and can do, as data: ask here, never by isinstance()."""
+
+    uuid: UUID
+    name: str
+    cost: float = 100.0  # lower is tried first
+    read_only: bool = False
+    can_lock: bool = True
+    monotonic_clock_here: bool = False  # timestamp() is this machine's own clock
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """The answer to a store. `stored_in` lists repositories that now hold the key, besides the
+    remote itself: a cluster lists its nodes there, also when `stored` is False."""
+
+    stored: bool
+    stored_in: tuple[UUID, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyPresent:
+    """The remote holds the key already: nothing is to be sent. A cluster lists its nodes."""
+
+    stored_in: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveResult:
+    """The answer to a removal. `removed_from` lists repositories that no longer hold the key,
+    besides the remote itself: for a cluster its nodes, also when `removed` is False."""
+
+    removed: bool
+    removed_from: tuple[UUID, ...] = ()
+    error: str = ""
+
+
+class Upload(ABC):
+    """A store that the remote agreed to, before its bytes. Use it with `async with`: leaving
+    without store() gives up and frees everything; partial content is kept for a resume."""
+
+    offset: int  # bytes of the key that the remote holds already: send from here on
+
+    @abstractmethod
+    async def store(self, content: Content) -> StoreResult:
+        """Store `content`, which must start at `self.offset`, verify it and make it visible.
+
+        When the content breaks off, what came is kept for a resume and the error is raised.
+        Content that is not the key's gives `stored` False and is deleted.
+        """
+
+    async def aclose(self) -> None:  # noqa: B027  # most uploads hold nothing
+        """Free what the upload holds. May be called twice."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class Remote(ABC):
+    """A place that holds keys. Any method may raise RemoteUnavailable."""
+
+    @property
+    @abstractmethod
+    def info(self) -> RemoteInfo:
+        """What this remote is and can do."""
+
+    @abstractmethod
+    async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
+        """Tell whether the remote holds `key` now; only what the remote itself said."""
+
+    @abstractmethod
+    def retrieve(
+        self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Content]:
+        """Open the content of `key` from byte `offset` on.
+
+        Entering raises KeyNotPresent when the remote does not hold the key. An offset at or
+        after the end gives content of size 0. `file` is the associated file, for transfer logs.
+        """
+
+    @abstractmethod
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        """Ask to store `key`. Raises TransferInProgress, NotEnoughSpace or RemoteRefused
+        when the remote would not take it."""
+
+    @abstractmethod
+    async def store_present(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult:
+        """The caller says that the content is there already (sent by another way): check
+        that, and record it (DATA-PRESENT of the P2P protocol)."""
+
+    @abstractmethod
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        """Remove the content of `key`; removing what is not there succeeds.
+
+        `before` is a time of this remote's clock, see timestamp(): at or after it the
+        removal must fail. The caller has checked numcopies; the remote only honours locks.
+        """
+
+    @abstractmethod
+    async def timestamp(self) -> int:
+        """Give this remote's monotonic clock, in whole seconds, rounded down."""
+
+    @abstractmethod
+    def lock_content(
+        self, key: Key, *, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[None]:
+        """While the context is open the remote lets nobody remove the key.
+
+        Entering raises RemoteRefused when the key is absent or cannot be locked (a cluster
+        never can). If the connection is lost, the remote keeps the lock for ten minutes from
+        the request on, and leaving the context raises RemoteUnavailable.
+        """
+
+    async def aclose(self) -> None:  # noqa: B027  # most remotes hold nothing
+        """Close connections and free what the remote holds."""

@@ -1,0 +1,77 @@
+"""Content in motion: a stream of a key's bytes between a remote and whoever asked for them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+Chunk = bytes | bytearray | memoryview
+"""At least one byte; usually about CHUNK_SIZE. Valid until the next chunk is asked for."""
+
+CHUNK_SIZE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes that are simply a file of this machine: a transport can sendfile() it and a store
+    can reflink or copy it in the kernel instead of reading it."""
+
+    path: str
+    offset: int  # bytes from the start of the file
+    length: int  # bytes
+
+
+class ContentDigest(Protocol):
+    """A hash of the whole content of a key, made once by whoever feeds several stores."""
+
+    async def matches(self) -> bool:
+        """After the stream's end: tell whether all bytes, from 0 on, are the key's content."""
+
+
+class Content(ABC):
+    """The bytes of a key from `offset` on.
+
+    `size` is how many bytes follow, None when that is not known before the end.
+    `region` is set when the bytes are a file on this machine. `digest` is set when the
+    feeder hashes the whole stream (which then starts at offset 0), so that the reader need not.
+    """
+
+    offset: int = 0
+    size: int | None = None
+    region: Region | None = None
+    digest: ContentDigest | None = None
+
+    @abstractmethod
+    def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        """Give the chunks, after the first `skip` bytes of this content. Call it once.
+
+        Raises RemoteUnavailable when the source ends early, so a normal end means that all
+        `size` bytes came.
+        """
+
+    async def confirm(self) -> bool:
+        """After the last byte: tell whether the sender still vouches for the bytes.
+
+        False means that they changed while they were read, or that the sender could not
+        check: they must be verified by hash before use.
+        """
+        return True
+
+
+class StreamContent(Content):
+    """Content that comes from an iterator of chunks, as from a network connection."""
+
+    def __init__(self, chunks: AsyncIterator[Chunk], *, size: int | None, offset: int = 0) -> None:
+        self._chunks = chunks
+        self.size = size
+        self.offset = offset
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        async for chunk in self._chunks:
+            if skip >= len(chunk):
+                skip -= len(chunk)
+                continue
+            yield memoryview(chunk)[skip:] if skip else chunk
+            skip = 0

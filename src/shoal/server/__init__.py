@@ -1,0 +1,1 @@
+"""The HTTP application in front of remotes: API, permissions, locks."""

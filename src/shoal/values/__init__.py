@@ -1,0 +1,1 @@
+"""Pure values: keys, UUIDs, clocks, sizes. No I/O, no clock, no randomness."""
