@@ -1,0 +1,28 @@
+"""Fixtures for every test: an empty HOME of its own, and repositories made there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import World, isolated_environment
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the user's configuration, and none can change it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name, value in isolated_environment(home).items():
+        monkeypatch.setenv(name, value)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_ANNEX_VECTOR_CLOCK"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A directory with helpers to make git-annex repositories with the real program."""
+    return World(tmp_path / "world")
