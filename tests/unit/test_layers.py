@@ -17,7 +17,7 @@ _MAY_IMPORT = {
     "p2phttp": {"values"},
     "db": {"values", "logs", "preferred"},
     "git": {"values", "logs", "preferred", "db"},
-    "transport": {"values", "p2p", "p2phttp", "remotes"},
+    "transport": {"values", "p2p", "p2phttp"},
     "remotes": {"values", "logs", "preferred", "p2p", "p2phttp", "git", "db", "transport"},
     "gateway": {"values", "logs", "preferred", "p2p", "p2phttp", "git", "db", "remotes"},
 }
