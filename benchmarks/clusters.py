@@ -1,0 +1,139 @@
+"""Clusters of local nodes to measure, and the two programs that can serve them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_GIT_CONFIG = """\
+[user]
+	name = Ben Chmark
+	email = ben@example.org
+[init]
+	defaultBranch = main
+[annex "security"]
+	allowed-ip-addresses = all
+"""
+
+
+def use_home(home: Path) -> None:
+    """Keep git and git-annex inside `home`, whatever the user has configured."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".gitconfig").write_text(_GIT_CONFIG)
+    os.environ.update(
+        HOME=str(home),
+        GIT_CONFIG_GLOBAL=str(home / ".gitconfig"),
+        GIT_CONFIG_NOSYSTEM="1",
+        LC_ALL="C.UTF-8",
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    )
+
+
+def run(*words: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        [str(w) for w in words], cwd=cwd, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A gateway repository with local nodes."""
+
+    gateway: Path
+    uuid: str
+    nodes: tuple[str, ...]
+
+
+def make_cluster(root: Path, nodes: int) -> Cluster:
+    """Make a cluster of `nodes` bare repositories with the real git-annex."""
+    gateway = root / "gateway"
+    run("git", "init", "-q", gateway)
+    run("git-annex", "init", "gateway", cwd=gateway)
+    run("git", "commit", "-q", "--allow-empty", "-m", "start", cwd=gateway)
+    run("git-annex", "initcluster", "bench", cwd=gateway)
+    uuids = []
+    for number in range(1, nodes + 1):
+        node = root / f"node{number}"
+        run("git", "clone", "-q", "--bare", gateway, node)
+        run("git-annex", "init", f"node{number}", cwd=node)
+        run("git", "remote", "add", f"node{number}", node, cwd=gateway)
+        run("git", "fetch", "-q", f"node{number}", cwd=gateway)
+        run("git", "config", f"remote.node{number}.annex-cluster-node", "bench", cwd=gateway)
+        uuids.append(run("git", "config", "annex.uuid", cwd=node))
+    run("git-annex", "merge", cwd=gateway)
+    run("git-annex", "updatecluster", cwd=gateway)
+    return Cluster(gateway, run("git", "config", "annex.cluster.bench", cwd=gateway), tuple(uuids))
+
+
+@dataclass(slots=True)
+class Server:
+    """A running p2phttp server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def peak_memory(self) -> float:
+        """Give the peak resident memory of the server and its children, summed, in MB."""
+        pids = [self.process.pid, *_descendants(self.process.pid)]
+        return sum(_peak_kib(pid) for pid in pids) * 1024 / 1e6
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
+
+
+def _peak_kib(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serve(program: str, repository: Path) -> Iterator[Server]:
+    """Run `git-annex p2phttp` or `shoal p2phttp` on `repository` with the same options."""
+    port = free_port()
+    words = [program, "p2phttp", "--wideopen", "--jobs=256", "--bind=127.0.0.1"]
+    words += [f"--port={port}", "--proxyconnections=256", "--clusterjobs=2"]
+    process = subprocess.Popen(
+        words, cwd=repository, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(port, process)
+        yield Server(port, process)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until `process` listens on `port`; raise RuntimeError when it does not."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended at once, exit {process.returncode}")
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the server did not start")

@@ -1,0 +1,179 @@
+"""Measure a gateway in front of two local nodes: shoal beside the real git-annex.
+
+    python -m benchmarks.gateway [--size MIB] [--small N] [--only NAME ...]
+
+Both programs serve clusters that the real program made, one after the other, with the same
+requests. The client is the same small one for both. Each line ends in a ratio: how many times
+better shoal is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.clusters import Cluster, Server, make_cluster, serve, use_home
+from benchmarks.http_load import Connection, run_requests
+
+PROGRAMS = ("git-annex", "shoal")
+CLIENT = "11111111-1111-4111-8111-111111111111"
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was measured: name -> program -> value; and whether more is better."""
+
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, program: str, value: float, unit: str) -> None:
+        self.values.setdefault(name, {})[program] = value
+        self.units[name] = unit
+
+    def show(self) -> None:
+        print(f"{'measurement':40} {'git-annex':>12} {'shoal':>12} unit     ratio")
+        for name, by_program in self.values.items():
+            real, ours = (by_program.get(p, float("nan")) for p in PROGRAMS)
+            unit = self.units[name]
+            ratio = ours / real if unit.endswith("/s") else real / ours
+            print(f"{name:40} {real:12.2f} {ours:12.2f} {unit:8} {ratio:.1f} x")
+
+
+def key_of(content: bytes) -> str:
+    return f"SHA256E-s{len(content)}--{hashlib.sha256(content).hexdigest()}.bin"
+
+
+def make_big_file(path: Path, size: int) -> str:
+    """Write `size` bytes that do not compress; give the key."""
+    digest = hashlib.sha256()
+    block = random.Random(1).randbytes(1 << 20)
+    with path.open("wb") as out:
+        for number in range(size >> 20):
+            piece = number.to_bytes(8, "big") + block[8:]
+            digest.update(piece)
+            out.write(piece)
+    return f"SHA256E-s{size}--{digest.hexdigest()}.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One server in front of one cluster, and what to ask it."""
+
+    server: Server
+    cluster: Cluster
+    figures: Figures
+    program: str
+
+    def url(self, endpoint: str, key: str = "") -> str:
+        word = f"&key={key}" if key else ""
+        return f"/git-annex/{self.cluster.uuid}/v4/{endpoint}?clientuuid={CLIENT}{word}"
+
+    def add(self, name: str, value: float, unit: str) -> None:
+        self.figures.add(name, self.program, value, unit)
+
+    def one(self, action: Callable[[Connection], bytes]) -> bytes:
+        connection = Connection(self.server.port)
+        try:
+            return action(connection)
+        finally:
+            connection.close()
+
+
+def large_object(case: Case, file: Path, key: str) -> None:
+    size = file.stat().st_size
+    started = time.perf_counter()
+    answer = case.one(lambda c: c.send_file(case.url("put", key), str(file), size))
+    case.add("PUT one large object", size / 1e6 / (time.perf_counter() - started), "MB/s")
+    if b'"stored":true' not in answer:
+        raise AssertionError(f"not stored: {answer!r}")
+    best = 0.0
+    for _ in range(3):
+        started = time.perf_counter()
+        case.one(lambda c: c.request("GET", case.url(f"key/{key}")))
+        best = max(best, size / 1e6 / (time.perf_counter() - started))
+    case.add("GET one large object", best, "MB/s")
+    waits = sorted(_first_byte(case, case.url(f"key/{key}")) for _ in range(10))
+    case.add("first byte of a large GET", waits[len(waits) // 2] * 1e3, "ms")
+
+
+def _first_byte(case: Case, url: str) -> float:
+    connection = Connection(case.server.port)
+    try:
+        return connection.first_byte(url)
+    finally:
+        connection.close()
+
+
+def small_objects(case: Case, count: int) -> None:
+    dice = random.Random(2)
+    contents = [dice.randbytes(10_000) for _ in range(count)]
+    keys = [key_of(content) for content in contents]
+
+    def put(key: str, content: bytes) -> Callable[[Connection], object]:
+        header = f"X-git-annex-data-length: {len(content)}\r\n"
+        return lambda c: c.request("POST", case.url("put", key), header, content)
+
+    puts = [put(key, content) for key, content in zip(keys, contents, strict=True)]
+    case.add(
+        "PUT 10 kB objects, 4 connections",
+        run_requests(case.server.port, puts, 4).per_second,
+        "1/s",
+    )
+
+    def get(key: str) -> Callable[[Connection], object]:
+        return lambda c: c.request("GET", case.url(f"key/{key}"))
+
+    gets = [get(key) for key in keys]
+    case.add(
+        "GET 10 kB objects, 4 connections",
+        run_requests(case.server.port, gets, 4).per_second,
+        "1/s",
+    )
+    rates(case, keys, count)
+
+
+def rates(case: Case, keys: list[str], count: int) -> None:
+    def check(key: str) -> Callable[[Connection], object]:
+        return lambda c: c.request("POST", case.url("checkpresent", key))
+
+    checks = [check(keys[i % len(keys)]) for i in range(count)]
+    for connections in (1, 16, 256):
+        rate = run_requests(case.server.port, checks, connections).per_second
+        case.add(f"checkpresent, {connections} connections", rate, "1/s")
+
+
+def measure(program: str, work: Path, options: argparse.Namespace, figures: Figures) -> None:
+    big = work / "big"
+    key = make_big_file(big, options.size << 20)
+    cluster = make_cluster(work / program, 2)
+    with serve(program, cluster.gateway) as server:
+        case = Case(server, cluster, figures, program)
+        small_objects(case, options.small if program == "shoal" else min(options.small, 300))
+        large_object(case, big, key)
+        case.add("peak resident memory", server.peak_memory(), "MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=1024, help="MiB of the large object")
+    parser.add_argument("--small", type=int, default=3000, help="how many small objects")
+    parser.add_argument("--program", action="append", choices=PROGRAMS, help="only this one")
+    options = parser.parse_args()
+    figures = Figures()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("SHOAL_BENCH_DIR")) as where:
+        work = Path(where)
+        use_home(work / "home")
+        for program in options.program or PROGRAMS:
+            measure(program, work, options, figures)
+    figures.show()
+
+
+if __name__ == "__main__":
+    main()
