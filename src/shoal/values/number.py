@@ -1,0 +1,82 @@
+"""Numbers as git-annex reads them: laxer than a decimal integer, stricter than `int()`.
+
+The real program takes the first token of the text when that is a whole number, and ignores
+what follows: `0x10` is 16, `5abc` is 5, `(7)` is 7, `- 4` is -4; `+1`, `1.5`, `1e3` and the
+empty text are no numbers (verified with git-annex 10.20261026). Write plain decimals.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SPACE = re.compile(r"\s*")
+_TOKEN = re.compile(
+    r"0[xX](?P<hex>[0-9a-fA-F]+)|0[oO](?P<oct>[0-7]+)"
+    r"|(?P<digits>[0-9]+)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?"
+    r"|(?P<name>NaN|Infinity)(?![\w'])"
+)
+_SYMBOLS = frozenset("!@#$%&*+./<=>?\\^|:-~")
+
+
+def read_int(text: bytes | str) -> int:
+    """Give the integer at the start of `text`. Raises ValueError when there is none."""
+    found, negative, _ = _read(_decode(text))
+    if found["hex"] is not None:
+        value = int(found["hex"], 16)
+    elif found["oct"] is not None:
+        value = int(found["oct"], 8)
+    elif found["digits"] is None or found["fraction"] or found["exponent"]:
+        raise ValueError(f"not an integer: {_decode(text)[:80]!r}")
+    else:
+        value = int(found["digits"])
+    return -value if negative else value
+
+
+def read_float(text: bytes | str) -> tuple[float, str]:
+    """Give the number at the start of `text`, and the text behind it. Raises ValueError."""
+    found, negative, rest = _read(_decode(text))
+    if found["hex"] is not None:
+        value = _to_float(int(found["hex"], 16))
+    elif found["oct"] is not None:
+        value = _to_float(int(found["oct"], 8))
+    else:
+        value = float(found[0])
+    return (-value if negative else value), rest
+
+
+def _to_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _decode(text: bytes | str) -> str:
+    return text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+
+
+def _read(text: str) -> tuple[re.Match[str], bool, str]:
+    """Find the number's token: its match, whether a minus is before it, what is behind it."""
+    opened = 0
+    at = _skip(text, 0)
+    while text[at : at + 1] == "(":
+        opened += 1
+        at = _skip(text, at + 1)
+    negative = text[at : at + 1] == "-" and text[at + 1 : at + 2] not in _SYMBOLS
+    if negative:
+        at = _skip(text, at + 1)
+    found = _TOKEN.match(text, at)
+    if found is None:
+        raise ValueError(f"not a number: {text[:80]!r}")
+    end = found.end()
+    for _ in range(opened):
+        end = _skip(text, end)
+        if text[end : end + 1] != ")":
+            raise ValueError(f"not a number: {text[:80]!r}")
+        end += 1
+    return found, negative, text[end:]
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
