@@ -31,7 +31,7 @@ def test_killed_at_random_moments_of_a_hundred_uploads(world: World, seed: int) 
     dice = random.Random(seed)
     gateway = make_gateway(world, nodes=2)
     client = RawClient(gateway.port, gateway.cluster)
-    contents = {}
+    contents: dict[str, bytes] = {}
     with served(gateway):
         for _ in range(50):
             batch = [dice.randbytes(dice.choice([1, 5_000, 300_000])) for _ in range(2)]
