@@ -1,0 +1,170 @@
+"""Command line arguments: argparse, with the real program's rules and error messages.
+
+The rules are those of optparse-applicative (checked against git-annex 10.20261026): options and
+other words may be mixed, `--` ends the options, no option can be abbreviated, an option takes
+the next word as its value whatever it looks like, and a usage error exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from shoal.errors import UsageError
+from shoal.values.key import Key
+
+
+class HelpShown(Exception):
+    """--help was given, and answered."""
+
+
+class Parser(argparse.ArgumentParser):
+    """The arguments of one command. Add options and words with add_argument()."""
+
+    def __init__(self, command: str, summary: str) -> None:
+        super().__init__(
+            prog=f"shoal {command}", description=summary, allow_abbrev=False, add_help=False
+        )
+        self.command = command
+        self._values: dict[str, int] = {}  # option: how many words it takes
+        self._common = self.add_argument_group("options of every command")
+        _add_common(self._common)
+
+    def format_usage(self) -> str:
+        """Give the usage line, without the options of every command."""
+        common = {id(action) for action in self._common._group_actions}
+        shown = [action for action in self._actions if id(action) not in common]
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, shown, self._mutually_exclusive_groups, "Usage: ")
+        return formatter.format_help()
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Read the command's words. Raises UsageError, or HelpShown after showing the help."""
+        if any(word in {"-h", "--help"} for word in words[: _end_of_options(words)]):
+            self.print_help()
+            raise HelpShown
+        for action in self._actions:
+            count = 1 if action.nargs is None else action.nargs
+            for name in action.option_strings:
+                self._values[name] = count if isinstance(count, int) else 1
+        options, others = self._sorted_out(list(words))
+        return self.parse_args([*options, "--", *others] if others else options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with what the real program would say."""
+        if found := re.match(r"the following arguments are required: (.*)", message):
+            message = f"Missing: {found[1]}"
+        elif found := re.match(r"argument ([^ /]+/)?(\S+): (.*)", message):
+            message = f"option {found[2]}: {found[3]}"
+        elif found := re.match(r"unrecognized arguments: (?:-- )?(.*)", message):
+            message = f"Invalid argument `{found[1]}'"
+        raise UsageError(f"{message}\n\n{self.format_usage().rstrip()}")
+
+    def _sorted_out(self, words: list[str]) -> tuple[list[str], list[str]]:
+        """Give the options with their values, and the other words."""
+        options: list[str] = []
+        others: list[str] = []
+        rest = iter(words)
+        for word in rest:
+            if word == "--":
+                others.extend(rest)
+            elif word == "-" or not word.startswith("-"):
+                others.append(word)
+            else:
+                options.extend(self._option(word, rest))
+        return options, others
+
+    def _option(self, word: str, rest: Iterator[str]) -> list[str]:
+        """Give one option with its values, taken from `rest`, in a form that argparse takes."""
+        name, equals, value = word.partition("=")
+        if word.startswith("--") and equals and self._values.get(name) == 1:
+            return [f"{name}={value}"]
+        if word in self._values:
+            count = self._values[word]
+            values = [value for value, _ in zip(rest, range(count), strict=False)] if count else []
+            if len(values) < count:
+                self.error(f"The option `{word}` expects an argument.")
+            return [word, *values] if count != 1 else [_joined(word, values[0])]
+        return self._cluster(word, rest)
+
+    def _cluster(self, word: str, rest: Iterator[str]) -> list[str]:
+        """Read `-J8` or `-Fq`: one-letter options, and perhaps a value, in one word."""
+        given: list[str] = []
+        while len(word) > 2 and not word.startswith("--") and self._values.get(word[:2]) == 0:
+            given.append(word[:2])
+            word = "-" + word[2:]
+        if len(word) > 2 and not word.startswith("--") and self._values.get(word[:2]) == 1:
+            return [*given, word]
+        if given and word in self._values:
+            return [*given, *self._option(word, rest)]
+        return self.error(f"Invalid option `{word.partition('=')[0]}'")
+
+
+def _joined(name: str, value: str) -> str:
+    """An option and its value in one word, so that the value may begin with a dash."""
+    return f"{name}={value}" if name.startswith("--") else f"{name}{value}"
+
+
+def _end_of_options(words: Sequence[str]) -> int:
+    return list(words).index("--") if "--" in words else len(words)
+
+
+def _add_common(group: argparse._ArgumentGroup) -> None:
+    """Add the options of every command that are known here; any other is refused."""
+    flag = "store_true"
+    group.add_argument("-h", "--help", action=flag, help="show this help text")
+    group.add_argument("--force", action=flag, help="allow actions that may lose annexed data")
+    group.add_argument("-F", "--fast", action=flag, help="avoid slow operations")
+    group.add_argument("-q", "--quiet", action=flag, help="avoid verbose output")
+    group.add_argument(
+        "-v", "--verbose", action="store_false", dest="quiet", help="allow verbose output (default)"
+    )
+    group.add_argument(
+        "-c", dest="git_config", metavar="NAME=VALUE", action="append", default=[],
+        help="override git configuration setting",
+    )  # fmt: skip
+    group.add_argument("--numcopies", metavar="N", type=number, help="desired number of copies")
+    group.add_argument("--mincopies", metavar="N", type=number, help="minimum number of copies")
+    for level, meaning in (("semitrust", "back to the default"), ("untrust", "never count it")):
+        group.add_argument(
+            f"--{level}", metavar="REMOTE", action="append", default=[],
+            help=f"override trust setting: {meaning}",
+        )  # fmt: skip
+
+
+def number(text: str) -> int:
+    """Read a plain decimal number. Raises argparse's error."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"cannot parse value `{text}'")
+    return int(text)
+
+
+def jobs(text: str) -> int:
+    """Read the value of --jobs: a number of at least 1, or `cpus`."""
+    if text == "cpus":
+        import os
+
+        return os.cpu_count() or 1
+    return max(1, number(text))
+
+
+def key(text: str) -> Key:
+    """Read a key. Raises argparse's error."""
+    try:
+        return Key.parse(text.encode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("invalid key") from error
+
+
+def add_json(parser: Parser, *, progress: bool = False) -> None:
+    """Add --json and --json-error-messages, and --json-progress where there is progress."""
+    parser.add_argument("-j", "--json", action="store_true", help="enable JSON output")
+    parser.add_argument(
+        "--json-error-messages", action="store_true", help="include error messages in JSON"
+    )
+    if progress:
+        parser.add_argument(
+            "--json-progress", action="store_true", help="include progress in JSON output"
+        )
