@@ -1,1 +1,1 @@
-"""The HTTP form of the P2P protocol: routes and codecs; no sockets, no files."""
+"""The HTTP form of the P2P protocol as data: paths, parameters, headers and bodies; no I/O."""
