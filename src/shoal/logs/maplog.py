@@ -1,0 +1,62 @@
+"""The new family of logs, a map from fields to values.
+
+    line = CLOCK SP FIELD SP VALUE
+
+FIELD runs to the next space; the space before VALUE is there even if VALUE is empty.
+Rewritten sorted by FIELD. Source: log-write vectors of git-annex 10.20261026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic
+
+from shoal.logs.entries import Entry, F, V, newest, split_lines, values, with_change
+from shoal.values.clock import Clock, parse_clock, render_clock
+
+
+@dataclass(frozen=True, slots=True)
+class MapLog(Generic[F, V]):
+    """The codec of one log: a reader may raise ValueError, which drops the line."""
+
+    read_field: Callable[[bytes], F]
+    write_field: Callable[[F], bytes]
+    read: Callable[[bytes], V]
+    write: Callable[[V], bytes]
+
+    def parse(self, log: bytes) -> dict[F, Entry[V]]:
+        """Give the entry of each field."""
+        return newest(self._lines(log))
+
+    def _lines(self, log: bytes) -> Iterator[tuple[F, Entry[V]]]:
+        for line in split_lines(log):
+            clock, _, rest = line.partition(b" ")
+            field, space, value = rest.partition(b" ")
+            try:
+                if space:
+                    yield self.read_field(field), Entry(parse_clock(clock), self.read(value))
+            except ValueError:
+                continue
+
+    def values(self, log: bytes) -> dict[F, V]:
+        """Give the value of each field."""
+        return values(self.parse(log))
+
+    def render(self, entries: Mapping[F, Entry[V]]) -> bytes:
+        """Give the log, sorted by field."""
+        named = {self.write_field(field): entry for field, entry in entries.items()}
+        return b"".join(
+            _line(field, named[field].clock, self.write(named[field].value))
+            for field in sorted(named)
+        )
+
+    def change(self, log: bytes, field: F, value: V, now: Clock) -> bytes:
+        """Give the log after setting one field."""
+        return self.render(with_change(self.parse(log), field, value, now))
+
+
+def _line(field: bytes, clock: Clock | None, value: bytes) -> bytes:
+    if clock is None:
+        raise ValueError("a line of this family has a clock")
+    return b"%s %s %s\n" % (render_clock(clock), field, value)

@@ -1,0 +1,23 @@
+"""`mincopies.log`: how many copies a drop must never go below."""
+
+from __future__ import annotations
+
+from shoal.logs.singlelog import SingleLog
+from shoal.values.clock import Clock
+from shoal.values.number import read_int
+
+PATH = "mincopies.log"
+LOG: SingleLog[int] = SingleLog(read_int, lambda number: b"%d" % number, lambda number: number)
+
+
+def parse(log: bytes) -> int | None:
+    """Give the number, None when none is set. A number below 1 counts as 1."""
+    entry = LOG.parse(log)
+    return None if entry is None else max(1, entry.value)
+
+
+def change(log: bytes, number: int, now: Clock) -> bytes | None:
+    """Set the number; None when it is that already. Raises ValueError below 1."""
+    if number < 1:
+        raise ValueError("the number of copies must be 1 or more")
+    return LOG.change(log, number, now)

@@ -1,0 +1,117 @@
+"""Presence logs: which things are there, with a vector clock each.
+
+    line = CLOCK SP (1|0|X) SP INFO
+
+For each INFO the newest line counts; of several with the same clock the first. Used by the
+location log, the URL log and the equivalent keys log. Source: log-write vectors of git-annex
+10.20261026. Lines that do not parse are skipped, and dropped when a log is rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from shoal.values.clock import Clock, next_clock, parse_clock, render_clock
+
+
+class Status(Enum):
+    """What a line says of its INFO. DEAD is missing, and never to be expected back."""
+
+    PRESENT = b"1"
+    MISSING = b"0"
+    DEAD = b"X"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a presence log."""
+
+    clock: Clock
+    status: Status
+    info: bytes
+
+
+# The clock is checked loosely here (and exactly by parse_clock): findall is the fast path.
+_LINE = re.compile(rb"^([+-]?[0-9]+(?:\.[0-9]+)?s?) ([10X]) (.*)$", re.MULTILINE)
+_STATUS = {status.value: status for status in Status}
+
+
+def _split(log: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    return _LINE.findall(log.replace(b"\r", b"\n") if b"\r" in log else log)
+
+
+def parse(log: bytes) -> list[Line]:
+    """Give the lines in the order of the file, superseded ones too."""
+    return [Line(parse_clock(clock), _STATUS[status], info) for clock, status, info in _split(log)]
+
+
+def compact(lines: Iterable[Line]) -> dict[bytes, Line]:
+    """Give the line that counts for each INFO."""
+    newest: dict[bytes, Line] = {}
+    for line in lines:
+        old = newest.get(line.info)
+        if old is None or line.clock > old.clock:
+            newest[line.info] = line
+    return newest
+
+
+def statuses(log: bytes) -> dict[bytes, bytes]:
+    """Give the status that counts for each INFO, as in the file: `1`, `0` or `X`.
+
+    This is the fast path for reading millions of logs: clocks are only compared when an INFO
+    has more than one line.
+    """
+    split = _split(log)
+    found = {info: status for _, status, info in split}
+    if len(found) == len(split):
+        return found
+    return {info: line.status.value for info, line in compact(parse(log)).items()}
+
+
+def present(log: bytes) -> list[bytes]:
+    """Give the INFOs that are present."""
+    return [info for info, status in statuses(log).items() if status == b"1"]
+
+
+def render(lines: Iterable[Line]) -> bytes:
+    """Give the log with just these lines."""
+    return b"".join(
+        b"%s %s %s\n" % (render_clock(line.clock), line.status.value, line.info) for line in lines
+    )
+
+
+def render_compact(newest: dict[bytes, Line]) -> bytes:
+    """Give the log with one line for each INFO, sorted by INFO."""
+    return render(newest[info] for info in sorted(newest))
+
+
+def maybe_add(log: bytes, info: bytes, status: Status, now: Clock) -> bytes | None:
+    """Give the log after setting the status of `info`, rewritten compactly.
+
+    None when `info` already has that status: then nothing is to be written.
+    """
+    newest = compact(parse(log))
+    old = newest.get(info)
+    if old is not None and old.status is status:
+        return None
+    newest[info] = Line(next_clock(now, old.clock if old else None), status, info)
+    return render_compact(newest)
+
+
+def add(log: bytes, info: bytes, status: Status, now: Clock) -> bytes:
+    """Give the log with a line added, whatever it said before.
+
+    A new INFO is appended and everything else kept as it was; otherwise the log is rewritten
+    compactly.
+    """
+    newest = compact(parse(log))
+    old = newest.get(info)
+    line = Line(next_clock(now, old.clock if old else None), status, info)
+    if old is None:
+        before = log if not log or log.endswith(b"\n") else log + b"\n"
+        return before + render([line])
+    newest[info] = line
+    return render_compact(newest)
