@@ -1,0 +1,303 @@
+"""Running the git binary: short commands, and `cat-file` processes kept for many questions.
+
+No other module starts git. Names and contents are bytes; options and paths of the file
+system are text (`surrogateescape`), as everywhere with `os`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from shoal.errors import ShoalError
+
+_OF_ANOTHER_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_CONFIG",
+)
+_IN_FLIGHT = 4096  # bytes of questions sent before answers are read: less than any pipe holds
+
+
+class GitError(ShoalError):
+    """A git command failed. `status` is its exit code (negative: the signal), `stderr` its
+    own words."""
+
+    def __init__(self, command: str, status: int, stderr: str) -> None:
+        words = stderr.strip().splitlines()
+        cause = words[0].removeprefix("fatal: ").removeprefix("error: ") if words else ""
+        super().__init__(f"git {command} failed: {cause or f'exit status {status}'}")
+        self.command = command
+        self.status = status
+        self.stderr = stderr
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give the environment without what points git to another repository, plus `extra`.
+
+    Configuration given by `git -c` stays, since the user meant it for the whole command.
+    """
+    env = {k: v for k, v in os.environ.items() if k not in _OF_ANOTHER_REPOSITORY}
+    return env | dict(extra or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Runs git commands in one repository. Thread-safe: it holds no process.
+
+    `git_dir` None leaves it to git to find the repository, and to refuse one that it deems
+    unsafe. `environment` is added to the (cleaned) environment of every command.
+    """
+
+    git_dir: str | None
+    work_tree: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def with_environment(self, **extra: str) -> Git:
+        """Give a runner for the same repository with more in its environment."""
+        return Git(self.git_dir, self.work_tree, {**self.environment, **extra})
+
+    def words(self, *args: str) -> list[str]:
+        """Give the whole command line for the git command `args`."""
+        command = ["git"]
+        if self.git_dir is not None:
+            command.append(f"--git-dir={self.git_dir}")
+        if self.work_tree is not None:
+            command.append(f"--work-tree={self.work_tree}")
+        return [*command, "--literal-pathspecs", *args]
+
+    def start(
+        self,
+        *args: str,
+        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None = subprocess.PIPE,
+        stderr: int | IO[bytes] | None = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Start a git command; whoever calls this must wait for it."""
+        try:
+            return subprocess.Popen(
+                self.words(*args),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=self.work_tree,
+                env=clean_environment(self.environment),
+            )
+        except OSError as error:
+            raise GitError(args[0], 127, f"{error.strerror}: {error.filename}") from error
+
+    def run(self, *args: str, data: bytes = b"", ok: Sequence[int] = (0,)) -> bytes:
+        """Run a command to its end with `data` as its input; give its standard output.
+
+        Raises GitError when the exit status is not in `ok`.
+        """
+        status, out, err = self.ask(*args, data=data)
+        if status not in ok:
+            raise GitError(args[0], status, err)
+        return out
+
+    def ask(self, *args: str, data: bytes = b"") -> tuple[int, bytes, str]:
+        """Run a command to its end; give exit status, standard output and standard error."""
+        with self.start(*args, stdin=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(data)
+            except BaseException:
+                process.kill()
+                raise
+        return process.returncode, out, err.decode("utf-8", "replace")
+
+    def line(self, *args: str, data: bytes = b"") -> str:
+        """Run a command that answers one line; give it without its newline."""
+        return self.run(*args, data=data).decode("utf-8", "surrogateescape").rstrip("\n")
+
+    def feed(self, *args: str, lines: Iterable[bytes]) -> bytes:
+        """Run a command that reads its whole input before it writes; give its output.
+
+        `lines` are sent as they come, so they may be many. Raises GitError when it fails.
+        """
+        with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as out:
+            process = self.start(*args, stdin=subprocess.PIPE, stdout=out, stderr=errors)
+            assert process.stdin is not None
+            try:
+                with contextlib.suppress(BrokenPipeError):  # its exit status says why
+                    process.stdin.writelines(lines)
+                    process.stdin.close()
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.wait()
+            if process.returncode != 0:
+                raise GitError(args[0], process.returncode, _text_of(errors))
+            out.seek(0)
+            return out.read()
+
+    @contextlib.contextmanager
+    def reading(
+        self, *args: str, stdin: IO[bytes] | int = subprocess.DEVNULL
+    ) -> Iterator[IO[bytes]]:
+        """Run a command and read its output as it comes.
+
+        Leaving the block early ends the command; reading to the end raises GitError when the
+        command failed.
+        """
+        with tempfile.TemporaryFile() as errors:
+            process = self.start(*args, stdin=stdin, stderr=errors)
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+                at_end = process.stdout.read(1) == b""
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.stdout.close()
+                status = process.wait()
+            if at_end and status != 0:
+                raise GitError(args[0], status, _text_of(errors))
+
+
+def _text_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class GitObject:
+    """An object of the repository."""
+
+    sha: str
+    kind: str  # blob, tree, commit or tag
+    content: bytes
+
+
+class CatFile:
+    """A `git cat-file --batch` process, started when first needed and kept.
+
+    Thread-safe. When the process dies it is started again, once per question; a question
+    that fails twice raises GitError.
+    """
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._owner = 0  # process id: a forked child must not use its parent's pipes
+
+    def read(self, name: bytes) -> GitObject | None:
+        """Give the object that `name` (such as SHA or REF:PATH) stands for; None if there is
+        none."""
+        return next(iter(self.read_many([name])))
+
+    def read_many(self, names: Sequence[bytes]) -> list[GitObject | None]:
+        """Give the objects of all `names`, in that order; all of them in memory."""
+        found: list[GitObject | None] = []
+        with self._lock:
+            for batch in _batches(names):
+                found += self._ask(batch)
+        return found
+
+    def close(self) -> None:
+        """End the process. It is started again when it is needed again."""
+        with self._lock:
+            self._stop()
+
+    def _ask(self, names: list[bytes]) -> list[GitObject | None]:
+        for attempt in (1, 2):
+            try:
+                return self._exchange(names)
+            except (OSError, EOFError):
+                words = _text_of(self._errors) if self._errors else ""
+                status = self._stop()
+                if attempt == 2:
+                    raise GitError("cat-file", status, words) from None
+            except BaseException:
+                self._stop()  # an answer may be half read: the pipe is of no more use
+                raise
+        raise AssertionError("unreachable")
+
+    def _exchange(self, names: list[bytes]) -> list[GitObject | None]:
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"".join(name + b"\n" for name in names))
+        process.stdin.flush()
+        return [read_object(process.stdout) for _ in names]
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._owner != os.getpid():
+            self._process = self._errors = None
+        if self._process is None:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by _stop()
+            self._process = self._git.start(
+                "cat-file", "--batch", stdin=subprocess.PIPE, stderr=self._errors
+            )
+            self._owner = os.getpid()
+        return self._process
+
+    def _stop(self) -> int:
+        process, self._process = self._process, None
+        errors, self._errors = self._errors, None
+        if errors is not None:
+            errors.close()
+        if process is None or self._owner != os.getpid():
+            return 0
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        try:
+            return process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+def _batches(names: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Cut `names` so that the questions of a batch fit into a pipe."""
+    batch: list[bytes] = []
+    size = 0
+    for name in names:
+        if b"\n" in name:
+            raise ValueError(f"a git object name with a newline: {name!r}")
+        if batch and size + len(name) + 1 > _IN_FLIGHT:
+            yield batch
+            batch, size = [], 0
+        batch.append(name)
+        size += len(name) + 1
+    if batch:
+        yield batch
+
+
+def read_object(stream: IO[bytes]) -> GitObject | None:
+    """Read one answer of `cat-file --batch`. Raises EOFError when it breaks off."""
+    header = stream.readline()
+    if not header.endswith(b"\n"):
+        raise EOFError("git cat-file ended")
+    words = header.split()
+    if header.endswith((b" missing\n", b" ambiguous\n")) or len(words) != 3:
+        return None
+    size = int(words[2])
+    content = stream.read(size + 1)
+    if len(content) != size + 1:
+        raise EOFError("git cat-file ended")
+    return GitObject(words[0].decode(), words[1].decode(), content[:-1])

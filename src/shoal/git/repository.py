@@ -1,0 +1,218 @@
+"""One git repository that git-annex uses: where it is, and what belongs to it.
+
+The repository is shared with the real git-annex and with other shoal processes, so nothing
+that is read from it stays true: refresh() looks, with a few stat calls, whether anything
+changed on disk, and what is asked for after it is as fresh as that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from shoal.errors import NotARepository
+from shoal.git.config import GitConfig
+from shoal.git.locks import Locker
+from shoal.git.permissions import Permissions
+from shoal.git.pidlock import pidlock_of
+from shoal.git.process import CatFile, Git
+from shoal.values.uuid import UUID, parse_uuid
+
+VERSION = 10
+
+
+class UnsupportedVersion(NotARepository):
+    """The repository has a version of git-annex's layout that shoal does not use."""
+
+    def __init__(self, path: str, version: str) -> None:
+        older = version.isdecimal() and int(version) < VERSION
+        super().__init__(
+            f"{path} is a git-annex repository of version {version}, and shoal uses version "
+            f"{VERSION} only",
+            hint="git annex upgrade" if older else "use a newer shoal",
+        )
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a repository is. All paths are absolute.
+
+    `git_dir` and `common_dir` differ in a linked work tree, where `common_dir` is the main
+    repository's git directory. `work_tree` is None for a bare repository.
+    """
+
+    git_dir: str
+    common_dir: str
+    work_tree: str | None
+
+
+def locate(path: str) -> Place:
+    """Give the repository at `path`: a work tree's top, a bare repository or a `.git`.
+
+    Raises NotARepository when there is none, or git deems it unsafe to use.
+    """
+    path = os.path.abspath(path)
+    inside = os.path.exists(os.path.join(path, "HEAD"))
+    if not inside and not os.path.exists(os.path.join(path, ".git")):
+        raise NotARepository(f"not a git repository: {path}")
+    above = os.path.dirname(os.path.realpath(path))
+    return _locate(path, {"GIT_CEILING_DIRECTORIES": above})
+
+
+def discover(start: str = ".") -> Place:
+    """Give the repository that contains `start`, as git finds it (GIT_DIR counts)."""
+    given = {name: os.environ[name] for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ}
+    return _locate(os.path.abspath(start), given)
+
+
+def _locate(path: str, environment: dict[str, str] | None = None) -> Place:
+    git = Git(None, environment=environment or {})
+    asked = ("--absolute-git-dir", "--git-common-dir", "--is-bare-repository")
+    status, out, err = git.ask("-C", path, "rev-parse", *asked)
+    if status != 0:
+        cause = err.strip().splitlines()[0].removeprefix("fatal: ") if err.strip() else path
+        raise NotARepository(f"{path}: {cause}")
+    git_dir, common, bare = os.fsdecode(out).rstrip("\n").split("\n")
+    common_dir = os.path.realpath(os.path.join(path, common))
+    git_dir = os.path.realpath(git_dir)
+    if bare == "true":
+        return Place(git_dir, common_dir, None)
+    status, out, _ = git.ask("-C", path, "rev-parse", "--show-toplevel")
+    if status == 0:
+        return Place(git_dir, common_dir, os.fsdecode(out).rstrip("\n"))
+    return Place(git_dir, common_dir, _work_tree_of(git_dir))
+
+
+def _work_tree_of(git_dir: str) -> str | None:
+    """Give the work tree of a git directory that was named itself."""
+    pointer = os.path.join(git_dir, "gitdir")  # of a linked work tree: path of its .git
+    if os.path.isfile(pointer):
+        with open(pointer, encoding="utf-8", errors="surrogateescape") as file:
+            return os.path.dirname(file.read().rstrip("\n"))
+    configured = Git(git_dir).ask("config", "core.worktree")[1]
+    if configured.strip():
+        return os.path.normpath(os.path.join(git_dir, os.fsdecode(configured).rstrip("\n")))
+    return os.path.dirname(git_dir) if os.path.basename(git_dir) == ".git" else None
+
+
+class Repository:
+    """A git repository with (usually) a git-annex in it. Thread-safe; close() it at the end."""
+
+    def __init__(self, place: Place) -> None:
+        self.git_dir = place.git_dir
+        self.common_dir = place.common_dir
+        self.work_tree = place.work_tree
+        self.annex_dir = os.path.join(place.common_dir, "annex")
+        self.git = Git(place.git_dir, place.work_tree)
+        self.config = GitConfig(
+            self.git,
+            (
+                os.path.join(place.common_dir, "config"),
+                os.path.join(place.git_dir, "config.worktree"),
+            ),
+        )
+        self.cat_file = CatFile(self.git)
+        self._lock = threading.RLock()
+        self._settle()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open the repository at `path`: a work tree's top, a bare repository or a `.git`.
+
+        Raises NotARepository; UnsupportedVersion for a version that shoal does not use.
+        """
+        return cls(locate(os.fspath(path)))
+
+    @classmethod
+    def discover(cls, start: str | os.PathLike[str] = ".") -> Self:
+        """Open the repository that contains the directory `start`. Raises as open()."""
+        return cls(discover(os.fspath(start)))
+
+    @property
+    def path(self) -> str:
+        """The work tree's top; the git directory of a bare repository."""
+        return self.work_tree or self.git_dir
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is no work tree."""
+        return self.work_tree is None
+
+    @property
+    def is_initialised(self) -> bool:
+        """Whether git-annex was initialised here: both annex.uuid and annex.version are set."""
+        return bool(self.config.get("annex.uuid")) and bool(self.config.get("annex.version"))
+
+    @property
+    def uuid(self) -> UUID:
+        """The repository's UUID. Raises NotARepository when it is not initialised."""
+        uuid, version = self.config.get("annex.uuid"), self.config.get("annex.version")
+        if not uuid or not version:
+            raise NotARepository(
+                f"{self.path} is not initialised for git-annex", hint="First run: shoal init"
+            )
+        return parse_uuid(uuid)
+
+    def annex_path(self, *parts: str) -> str:
+        """Give a path below ANNEX, such as `annex_path("journal")`."""
+        return os.path.join(self.annex_dir, *parts)
+
+    def lock_path(self, name: str) -> str:
+        """Give the path of one of ANNEX's lock files by its name, such as `keysdb`."""
+        return os.path.join(self.annex_dir, f"{name}.lck")
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory at or below ANNEX with the modes of a shared repository."""
+        self.permissions.make_directory(path, self.annex_dir)
+
+    @cached_property
+    def database_dir(self) -> str:
+        """Where databases are: ANNEX, or annex.dbdir/UUID."""
+        configured = self.config.get("annex.dbdir")
+        if not configured:
+            return self.annex_dir
+        return os.path.join(self.path, os.path.expanduser(configured), self.uuid)
+
+    def refresh(self) -> bool:
+        """Notice what others changed on disk; tell whether anything may have changed."""
+        with self._lock:
+            if not self.config.refresh():
+                return False
+            self._settle()
+            return True
+
+    def close(self) -> None:
+        """End the git processes. The repository may be used again afterwards."""
+        self.cat_file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _settle(self) -> None:
+        """Work out again what follows from the configuration."""
+        version = self.config.get("annex.version")
+        if version and version != str(VERSION):
+            raise UnsupportedVersion(self.path, version)
+        self.__dict__.pop("database_dir", None)
+        self.permissions = Permissions.parse(
+            self.config.get("core.sharedrepository"),
+            crippled=self.config.get_bool("annex.crippledfilesystem", False),
+        )
+        pidlock = None
+        if self.config.get_bool("annex.pidlock", False):
+            timeout = self.config.get_float("annex.pidlocktimeout", 300.0)
+            pidlock = pidlock_of(self.annex_path("pidlock"), timeout)
+        self.locker = Locker(self.permissions, pidlock=pidlock)
