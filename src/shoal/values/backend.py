@@ -146,9 +146,10 @@ def is_secure(backend: bytes) -> bool:
 
 
 def is_secure_key(key: Key, equivalents: Collection[Key] = ()) -> bool:
-    """Tell whether `key` is secure; a VURL key is when one of its equivalent keys is."""
+    """Tell whether `key` is secure. A VURL key is as long as all of its equivalent keys are:
+    a first download records one that is."""
     if key.backend == b"VURL":
-        return any(is_secure(other.backend) for other in equivalents)
+        return all(is_secure(other.backend) for other in equivalents)
     return is_secure(key.backend)
 
 
