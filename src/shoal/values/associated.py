@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 
-_SPACE = re.compile("[ \t\n\r\f\v\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+from shoal.values.text import SPACE, to_bytes, to_text
+
+_SPACE = re.compile(f"[{SPACE}]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PERCENTS = re.compile("%%|%")
 
 
 def escape_associated(path: bytes) -> bytes:
     """Give the wire form of a relative path; b"" means: no associated file."""
-    text = path.decode("utf-8", "surrogateescape").replace("%", "%%")
-    return _SPACE.sub("%", text).encode("utf-8", "surrogateescape")
+    text = to_text(path).replace("%", "%%")
+    return to_bytes(_SPACE.sub("%", text))
 
 
 def parse_associated(wire: bytes) -> bytes:
@@ -25,9 +27,9 @@ def parse_associated(wire: bytes) -> bytes:
 
     Raises ValueError for an absolute path, which the real program does not accept either.
     """
-    text = wire.decode("utf-8", "surrogateescape")
+    text = to_text(wire)
     text = _PERCENTS.sub(lambda found: "%" if found[0] == "%%" else "_", text)
     text = _CONTROL.sub("_", text)
     if text.startswith("/"):
         raise ValueError(f"an absolute path is no associated file: {text[:200]!r}")
-    return text.encode("utf-8", "surrogateescape")
+    return to_bytes(text)

@@ -2,7 +2,8 @@
 
 Text form: `[+-]digits[.digits][s]`; written back as `100s` or `100.5s`. A clock is counted in
 whole picoseconds (git-annex's own resolution), so that comparing two is comparing integers
-and no digit is lost. Source: on-disk behaviour of git-annex 10.20261026 (log-write vectors).
+and no digit is lost. Times in `.rtm` and transfer info files have the same text form.
+Source: on-disk behaviour of git-annex 10.20261026 (log-write vectors).
 """
 
 from __future__ import annotations
@@ -25,18 +26,28 @@ def clock_from_seconds(seconds: int) -> Clock:
     return Clock(seconds * SECOND)
 
 
+def clock_from_nanoseconds(nanoseconds: int) -> Clock:
+    """Give the clock of what `time.time_ns()` gives."""
+    return Clock(nanoseconds * 1000)
+
+
 def parse_clock(text: bytes) -> Clock:
-    """Read a clock; decimals after the twelfth are cut off. Raises ValueError."""
-    if text[-1:] == b"s" and text[:-1].isdigit():  # the form that is nearly always there
-        return Clock(int(text[:-1]) * SECOND)
+    """Read a clock; decimals after the twelfth are cut off. Raises ValueError.
+
+    The real program loses the sign of `-0.5`, and so do we: both must agree on the order.
+    """
+    digits = text[:-1]
+    if digits.isdigit() and text[-1:] == b"s":  # the form that is nearly always there
+        return Clock(int(digits) * SECOND)
     found = _CLOCK.fullmatch(text)
     if found is None:
         raise ValueError(f"not a vector clock: {text[:80]!r}")
     sign, whole, fraction = found.groups()
-    picoseconds = int(whole) * SECOND
+    seconds = int(whole)
+    picoseconds = seconds * SECOND
     if fraction is not None:
         picoseconds += int(fraction[:_DECIMALS].ljust(_DECIMALS, b"0"))
-    return Clock(-picoseconds if sign == b"-" else picoseconds)
+    return Clock(-picoseconds if seconds and sign == b"-" else picoseconds)
 
 
 def render_clock(clock: Clock) -> bytes:

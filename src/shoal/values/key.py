@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_KEY = re.compile(
-    rb"([^-]+)(?:-s(\d+))?(?:-m(\d+))?(?:-S(\d+))?(?:-C(\d+))?--(.*)", re.ASCII | re.DOTALL
+_NUMBER = rb"(0|[1-9][0-9]*)"  # without leading zeros: the key's text is then normalised
+_NORMAL = re.compile(
+    rb"([^-\n\0]+)(?:-s%s)?(?:-m%s)?(?:-S%s)?(?:-C%s)?--([^\n\0]*)" % ((_NUMBER,) * 4)
 )
+_PADDED = re.compile(_NORMAL.pattern.replace(_NUMBER, rb"([0-9]+)"))
 _WITHOUT_EXTENSION = frozenset({b"WORM", b"URL", b"VURL", b"GITBUNDLE", b"GITMANIFEST"})
 _MAX_EXTENSION = 64  # bytes, the dot included
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, eq=False)
 class Key:
     """One content's name. Equal keys have equal `bytes(key)`.
 
@@ -28,19 +30,33 @@ class Key:
 
     backend: bytes
     name: bytes
-    size: int | None = None
-    mtime: int | None = None
-    chunk_size: int | None = None
-    chunk: int | None = None
-    _text: bytes = field(init=False, repr=False, compare=False)
+    size: int | None
+    mtime: int | None
+    chunk_size: int | None
+    chunk: int | None
+    _text: bytes = field(repr=False)
 
-    def __post_init__(self) -> None:
-        parts = [self.backend]
-        fields = ((b"-s", self.size), (b"-m", self.mtime), (b"-S", self.chunk_size))
-        for mark, number in (*fields, (b"-C", self.chunk)):
+    def __init__(
+        self,
+        backend: bytes,
+        name: bytes,
+        size: int | None = None,
+        mtime: int | None = None,
+        chunk_size: int | None = None,
+        chunk: int | None = None,
+    ) -> None:
+        parts = [backend]
+        fields = ((b"-s", size), (b"-m", mtime), (b"-S", chunk_size), (b"-C", chunk))
+        for mark, number in fields:
             if number is not None:
                 parts.append(b"%s%d" % (mark, number))
-        object.__setattr__(self, "_text", b"".join([*parts, b"--", self.name]))
+        _set_backend(self, backend)
+        _set_name(self, name)
+        _set_size(self, size)
+        _set_mtime(self, mtime)
+        _set_chunk_size(self, chunk_size)
+        _set_chunk(self, chunk)
+        _set_text(self, b"".join([*parts, b"--", name]))
 
     @classmethod
     def parse(cls, text: bytes) -> Key:
@@ -48,19 +64,39 @@ class Key:
 
         Raises ValueError when `text` is no key; never guesses.
         """
-        found = _KEY.fullmatch(text)
-        if found is None or b"\n" in text or b"\0" in text:
-            raise ValueError(f"not a key: {text[:200]!r}")
+        found = _NORMAL.fullmatch(text)
+        if found is None:
+            return cls._parse_padded(text)
         backend, size, mtime, chunk_size, chunk, name = found.groups()
-        if has_extension(backend) and len(extension_of(name)) > _MAX_EXTENSION:
-            raise ValueError(f"the key's extension is too long: {text[:200]!r}")
-        return cls(backend, name, *map(_number, (size, mtime, chunk_size, chunk)))
+        if backend[-1:] == b"E" and len(name) - name.find(b".") > _MAX_EXTENSION:
+            _check_extension(backend, name)
+        key = object.__new__(cls)
+        _set_backend(key, backend)
+        _set_name(key, name)
+        _set_size(key, None if size is None else int(size))
+        _set_mtime(key, None if mtime is None else int(mtime))
+        _set_chunk_size(key, None if chunk_size is None else int(chunk_size))
+        _set_chunk(key, None if chunk is None else int(chunk))
+        _set_text(key, text)
+        return key
+
+    @classmethod
+    def _parse_padded(cls, text: bytes) -> Key:
+        found = _PADDED.fullmatch(text)
+        if found is None:
+            raise ValueError(f"not a key: {text[:200]!r}")
+        backend, *numbers, name = found.groups()
+        _check_extension(backend, name)
+        return cls(backend, name, *(None if digits is None else int(digits) for digits in numbers))
 
     def __bytes__(self) -> bytes:
         return self._text
 
     def __str__(self) -> str:
         return self._text.decode("utf-8", "surrogateescape")
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, Key) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._text)
@@ -73,8 +109,16 @@ class Key:
         return Key(self.backend, self.name, self.size, self.mtime)
 
 
-def _number(digits: bytes | None) -> int | None:
-    return None if digits is None else int(digits)
+# The slots' own setters: they go past the frozen class's __setattr__, at half its cost.
+_SLOTS = ("backend", "name", "size", "mtime", "chunk_size", "chunk", "_text")
+_set_backend, _set_name, _set_size, _set_mtime, _set_chunk_size, _set_chunk, _set_text = (
+    vars(Key)[slot].__set__ for slot in _SLOTS
+)
+
+
+def _check_extension(backend: bytes, name: bytes) -> None:
+    if has_extension(backend) and len(extension_of(name)) > _MAX_EXTENSION:
+        raise ValueError(f"the key's extension is too long: {name[:200]!r}")
 
 
 def has_extension(backend: bytes) -> bool:

@@ -8,37 +8,37 @@ tests/fixtures/on-disk/keys.json). Names come back as text for the `os` function
 from __future__ import annotations
 
 import hashlib
+import re
 
 from shoal.values.key import Key
 
-_ESCAPES = ((b"&", b"&a"), (b"%", b"&s"), (b":", b"&c"), (b"/", b"%"))
-_UNESCAPES = {ord("a"): b"&", ord("s"): b"%", ord("c"): b":"}
+_TO_ESCAPE = re.compile(rb"[&%:/]")
+_ESCAPES = {b"&": b"&a", b"%": b"&s", b":": b"&c", b"/": b"%"}
+_ESCAPED = re.compile(rb"%|&(.?)", re.DOTALL)
+_UNESCAPES = {b"a": b"&", b"s": b"%", b"c": b":"}
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
 def key_file(key: Key) -> str:
     """Give the file name of `key`: one path component, never `.` or `..`."""
     text = bytes(key)
-    for plain, escaped in _ESCAPES:
-        if plain in text:
-            text = text.replace(plain, escaped)
+    if _TO_ESCAPE.search(text):
+        text = _TO_ESCAPE.sub(lambda found: _ESCAPES[found[0]], text)
     return text.decode("utf-8", "surrogateescape")
 
 
 def parse_key_file(name: bytes) -> Key:
     """Read a key from its file name. Raises ValueError when it is none."""
-    out = bytearray()
-    i = 0
-    while i < len(name):
-        if name[i : i + 1] == b"%":
-            out += b"/"
-        elif name[i : i + 1] == b"&" and i + 1 < len(name):
-            i += 1
-            out += _UNESCAPES.get(name[i], name[i : i + 1])
-        elif name[i : i + 1] != b"&":
-            out += name[i : i + 1]
-        i += 1
-    return Key.parse(bytes(out))
+    if b"%" in name or b"&" in name:
+        name = _ESCAPED.sub(_unescape, name)
+    return Key.parse(name)
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    """`%` is a slash; `&` before any other character than a, s, c is dropped."""
+    if found[1] is None:
+        return b"/"
+    return _UNESCAPES.get(found[1], found[1])
 
 
 def _digest(key: Key) -> bytes:

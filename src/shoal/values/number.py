@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 
-_SPACE = re.compile(r"\s*")
+from shoal.values.text import SPACE, to_text
+
+_SPACE = re.compile(f"[{SPACE}]*")
 _TOKEN = re.compile(
     r"0[xX](?P<hex>[0-9a-fA-F]+)|0[oO](?P<oct>[0-7]+)"
     r"|(?P<digits>[0-9]+)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?"
@@ -52,7 +54,7 @@ def _to_float(value: int) -> float:
 
 
 def _decode(text: bytes | str) -> str:
-    return text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+    return to_text(text) if isinstance(text, bytes) else text
 
 
 def _read(text: str) -> tuple[re.Match[str], bool, str]:

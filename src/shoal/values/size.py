@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from math import isinf, isnan
 
 from shoal.values.number import read_float
+from shoal.values.text import SPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,7 @@ class Unit:
 
 _DECIMAL = ("", "kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta", "ronna", "quetta")
 _BINARY = ("kibi", "mebi", "gibi", "tebi", "pebi", "exbi", "zebi", "yobi")
-_LETTERS = re.compile(r"[^\W\d_]*")
-_LEADING_SPACE = re.compile(r"\s*")
+_LEADING_SPACE = re.compile(f"^[{SPACE}]+")
 
 
 def _letter(prefix: str) -> str:
@@ -68,9 +69,7 @@ def parse_size(text: bytes | str) -> int:
     both write the same number on the branch: `2.5B` is 2, `1y` is 999999999999999983222784.
     """
     number, rest = read_float(text)
-    spaces = _LEADING_SPACE.match(rest)
-    letters = _LETTERS.match(rest, spaces.end() if spaces else 0)
-    unit = letters[0].lower() if letters else ""
+    unit = "".join(takewhile(str.isalpha, _LEADING_SPACE.sub("", rest))).lower()
     if unit not in _SIZES:
         raise ValueError(f"not a size: unknown unit {unit[:40]!r}")
     return _round(number * float(_SIZES[unit]))
