@@ -1,0 +1,60 @@
+r"""The FORMAT of `find`, `whereis` and `examinekey`: `${file}\t${bytesize;10}\n`.
+
+`${NAME}` stands for a value, right-justified with `;WIDTH` and left-justified with `;-WIDTH`;
+`${escaped_NAME}` is the value with special characters written as in C. A name that has no value
+gives nothing, and what is no variable stays as it is. Escapes are `\n`, `\t`, `\\`, `\101`,
+`\x41`, …; a backslash before any other character vanishes. (Checked with git-annex 10.20261026.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
+_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]*)(?:;(-?\d+))?\}", re.ASCII)
+_ESCAPED = "escaped_"
+_PRINTABLE = range(0x21, 0x7F)
+_SHORT = {ord("\\"): "\\\\", ord('"'): '\\"', 7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v",
+          12: "\\f", 13: "\\r"}  # fmt: skip
+
+
+class Format:
+    """A format, read once and used for many lines."""
+
+    def __init__(self, text: str) -> None:
+        self._text = _ESCAPE.sub(_unescape, text)
+        self.names = frozenset(
+            found[1].removeprefix(_ESCAPED) for found in _VARIABLE.finditer(self._text)
+        )
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """Put `values` in."""
+
+        def value_of(found: re.Match[str]) -> str:
+            name, width = found[1], int(found[2] or 0)
+            if name not in values and name.startswith(_ESCAPED):
+                value = escape(values.get(name.removeprefix(_ESCAPED), ""))
+            else:
+                value = values.get(name, "")
+            return value.rjust(width) if width >= 0 else value.ljust(-width)
+
+        return _VARIABLE.sub(value_of, self._text)
+
+
+def escape(text: str) -> str:
+    """Write special characters as in C: space as `\\040`, bytes beyond ASCII in octal."""
+    raw = text.encode("utf-8", "surrogateescape")
+    return "".join(
+        _SHORT.get(byte) or (chr(byte) if byte in _PRINTABLE else f"\\{byte:03o}") for byte in raw
+    )
+
+
+def _unescape(found: re.Match[str]) -> str:
+    code = found[1]
+    if code[0] == "x" and len(code) == 3:
+        return chr(int(code[1:], 16))
+    if len(code) == 3:
+        return chr(int(code, 8))
+    return _NAMED.get(code, code)

@@ -1,0 +1,49 @@
+"""Formats read as the real program's; every case was run with git-annex 10.20261026."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from shoal.cli.format import Format, escape
+
+VALUES = {"file": "f2", "bytesize": "3", "key": "K"}
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("${file} ${key}|\\n", "f2 K|\n"),
+        ("$foo \\t ${file", "$foo \t ${file"),
+        ("${file;20}|${file;-20}|", " " * 18 + "f2|f2" + " " * 18 + "|"),
+        ("\\\\n $ x ${} \\x41 \\101 \\e\\n", "\\n $ x  A A e\n"),
+        ("${error-messages} ${unknownvar}|", "${error-messages} |"),
+        ("${escaped_key}", "K"),
+        ("x", "x"),
+    ],
+)
+def test_formats(text: str, result: str) -> None:
+    assert Format(text).render(VALUES) == result
+
+
+def test_names_say_which_values_are_wanted() -> None:
+    assert Format("${file} ${escaped_url;3} $x").names == {"file", "url"}
+
+
+def test_a_value_is_not_read_as_a_format() -> None:
+    assert Format("${file}").render({"file": "${key}\\n"}) == "${key}\\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a.txt", "a.txt"),
+        ('a<b>é"&.txt', 'a<b>\\303\\251\\"&.txt'),
+        (os.fsdecode(b"bad\xff"), "bad\\377"),
+        ("sp ace", "sp\\040ace"),
+        ("tab\tnl\nbs\\", "tab\\tnl\\nbs\\\\"),
+    ],
+)
+def test_escapes(text: str, escaped: str) -> None:
+    assert escape(text) == escaped
