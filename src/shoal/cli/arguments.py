@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NoReturn
 
 from shoal.errors import UsageError
@@ -39,6 +40,11 @@ class Parser(argparse.ArgumentParser):
         formatter = self._get_formatter()
         formatter.add_usage(self.usage, shown, self._mutually_exclusive_groups, "Usage: ")
         return formatter.format_help()
+
+    def format_help(self) -> str:
+        """Give the text of --help."""
+        _, blank, rest = super().format_help().partition("\n\n")
+        return f"{self.format_usage()}{blank[1:]}{rest}\nFor all commands: shoal help\n"
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Read the command's words. Raises UsageError, or HelpShown after showing the help."""
@@ -83,7 +89,7 @@ class Parser(argparse.ArgumentParser):
             return [f"{name}={value}"]
         if word in self._values:
             count = self._values[word]
-            values = [value for value, _ in zip(rest, range(count), strict=False)] if count else []
+            values = list(islice(rest, count))
             if len(values) < count:
                 self.error(f"The option `{word}` expects an argument.")
             return [word, *values] if count != 1 else [_joined(word, values[0])]
@@ -122,12 +128,18 @@ def _add_common(group: argparse._ArgumentGroup) -> None:
         "-v", "--verbose", action="store_false", dest="quiet", help="allow verbose output (default)"
     )
     group.add_argument(
-        "-c", dest="git_config", metavar="NAME=VALUE", action="append", default=[],
+        "-c", "--config", dest="git_config", metavar="NAME=VALUE", action="append", default=[],
         help="override git configuration setting",
     )  # fmt: skip
-    group.add_argument("--numcopies", metavar="N", type=number, help="desired number of copies")
-    group.add_argument("--mincopies", metavar="N", type=number, help="minimum number of copies")
-    for level, meaning in (("semitrust", "back to the default"), ("untrust", "never count it")):
+    group.add_argument(
+        "-N", "--numcopies", metavar="N", type=number, help="override desired number of copies"
+    )
+    group.add_argument("--mincopies", metavar="N", type=number, help="override minimum number")
+    for level, meaning in (
+        ("trust", "accepted, and ignored as the real program does"),
+        ("semitrust", "back to the default"),
+        ("untrust", "never count its copies"),
+    ):
         group.add_argument(
             f"--{level}", metavar="REMOTE", action="append", default=[],
             help=f"override trust setting: {meaning}",
