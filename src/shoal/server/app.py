@@ -1,0 +1,223 @@
+"""Requests of the P2P protocol over HTTP, answered by whatever remote has the UUID in the path.
+
+The order of checks is the real server's: what can be read of the request (400), whether the
+endpoint exists (404, 405), whether the UUID is served (404), whether the client may (401, 403).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from shoal.errors import KeyNotPresent, ShoalError
+from shoal.p2phttp.codec import (
+    BYTES_TYPE,
+    JSON_TYPE,
+    LENGTH_HEADER,
+    AlreadyHave,
+    KeepLockedBody,
+    PutOffset,
+    Removed,
+    accepts,
+    render_locked,
+    render_present,
+    render_put_offset,
+    render_removed,
+    render_timestamp,
+)
+from shoal.p2phttp.routes import BadRequest, Endpoint, Request, parse_request
+from shoal.remotes.base import AlreadyPresent, Caller
+from shoal.server.answers import json_answer, plain_answer
+from shoal.server.downloads import send_key
+from shoal.server.locks import LockRegistry
+from shoal.server.messages import complain, public_status, public_text
+from shoal.server.options import Limits
+from shoal.server.permissions import Denied, Permissions
+from shoal.server.target import Directory, Target
+from shoal.server.uploads import receive_key
+from shoal.values.key import Key
+
+_Handler = Callable[["App", web.BaseRequest, Request, Target], Awaitable[web.StreamResponse]]
+
+
+class App:
+    """Answers requests. One for a whole server."""
+
+    def __init__(self, directory: Directory, permissions: Permissions, limits: Limits) -> None:
+        self._directory = directory
+        self._permissions = permissions
+        self._limits = limits
+        self.locks = LockRegistry(limits.locked_files)
+        self._running = 0  # requests that are being answered; those that keep a lock left out
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises ConnectionError when the client has gone, and nothing
+        else but bugs."""
+        self._begin()
+        try:
+            return await self._answer(request)
+        except BadRequest as error:
+            return plain_answer(error.status, str(error), allow=error.allow)
+        except Denied as error:
+            return plain_answer(error.status)
+        except ConnectionError:
+            raise
+        except (ShoalError, OSError) as error:
+            if not isinstance(error, KeyNotPresent):
+                complain(f"{request.method} {request.raw_path[:500]}: {error}")
+            return plain_answer(public_status(error), public_text(error))
+        finally:
+            self._end()
+
+    async def idle(self) -> None:
+        """Wait until no request is being answered, but for those that keep a lock."""
+        await self._idle.wait()
+
+    def _begin(self) -> None:
+        self._running += 1
+        self._idle.clear()
+
+    def _end(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        headers = request.headers
+        path, _, query = request.raw_path.partition("?")
+        asked = parse_request(request.method, path, query, headers.get(LENGTH_HEADER))
+        endpoint = asked.endpoint
+        content_type = BYTES_TYPE if endpoint is Endpoint.KEY else JSON_TYPE
+        if not accepts(headers.get("Accept"), content_type):
+            raise BadRequest(406)
+        authorization = headers.get("Authorization")
+        target = await self._directory.find(asked.server)
+        if target is None:
+            raise BadRequest(404)
+        self._permissions.check(endpoint.need, authorization, encrypted=request.secure)
+        return await _HANDLERS[endpoint](self, request, asked, target)
+
+    async def _key(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        async with target.site.slots.transfer():
+            _still_there(request)
+            return await send_key(
+                request, asked, _key(asked), target.remote, _caller(asked), self._limits.stall
+            )
+
+    async def _put(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        async with target.site.slots.transfer(), target.site.changing():
+            _still_there(request)
+            return await receive_key(
+                request, asked, _key(asked), target.remote, _caller(asked), self._limits
+            )
+
+    async def _put_offset(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        answer: PutOffset | AlreadyHave
+        async with target.site.slots.request():
+            _still_there(request)
+            begun = await target.remote.begin_store(_key(asked), caller=_caller(asked))
+            if isinstance(begun, AlreadyPresent):
+                answer = AlreadyHave(begun.stored_in)
+            else:
+                async with begun as upload:
+                    answer = PutOffset(upload.offset)
+        return json_answer(render_put_offset(answer, asked.protocol))
+
+    async def _check_present(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        async with target.site.slots.request():
+            _still_there(request)
+            present = await target.remote.check_present(_key(asked), caller=_caller(asked))
+        return json_answer(render_present(present))
+
+    async def _remove(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        async with target.site.slots.request(), target.site.changing():
+            _still_there(request)
+            result = await target.remote.remove(
+                _key(asked), before=asked.timestamp, caller=_caller(asked)
+            )
+        if result.error:
+            complain(f"removing {asked.key}: {result.error}")
+        answer = Removed(result.removed, result.removed_from)
+        return json_answer(render_removed(answer, asked.protocol))
+
+    async def _timestamp(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        async with target.site.slots.request():
+            _still_there(request)
+            return json_answer(render_timestamp(await target.remote.timestamp()))
+
+    async def _lock(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        lock_id = await self.locks.lock(target.remote, _key(asked), _caller(asked), asked.server)
+        return json_answer(render_locked(lock_id))
+
+    async def _keep_locked(
+        self, request: web.BaseRequest, asked: Request, target: Target
+    ) -> web.StreamResponse:
+        with self.locks.kept(asked.lock_id, asked.server):
+            self._end()
+            try:
+                await _wait_for_unlock(request)
+            finally:
+                self._begin()
+            await self.locks.release(asked.lock_id, asked.server)
+        return json_answer(render_locked(None))
+
+
+_HANDLERS: dict[Endpoint, _Handler] = {
+    Endpoint.KEY: App._key,
+    Endpoint.CHECK_PRESENT: App._check_present,
+    Endpoint.LOCK_CONTENT: App._lock,
+    Endpoint.KEEP_LOCKED: App._keep_locked,
+    Endpoint.REMOVE: App._remove,
+    Endpoint.REMOVE_BEFORE: App._remove,
+    Endpoint.GET_TIMESTAMP: App._timestamp,
+    Endpoint.PUT: App._put,
+    Endpoint.PUT_OFFSET: App._put_offset,
+}
+
+
+async def _wait_for_unlock(request: web.BaseRequest) -> None:
+    """Return when the client wants to unlock, or its request ended as it should.
+
+    Raises ConnectionError when the connection is lost: then the client may still count on
+    the lock.
+    """
+    body = KeepLockedBody()
+    try:
+        while data := await request.content.readany():
+            if body.feed(data):
+                return
+    except web.RequestPayloadError as error:
+        raise ConnectionResetError("the request broke off") from error
+
+
+def _caller(asked: Request) -> Caller:
+    return Caller(asked.client, frozenset(asked.bypass), asked.protocol)
+
+
+def _key(asked: Request) -> Key:
+    assert asked.key is not None  # parse_request() requires it
+    return asked.key
+
+
+def _still_there(request: web.BaseRequest) -> None:
+    """Do nothing for a client that went away while its request waited for its turn."""
+    if request.transport is None:
+        raise ConnectionResetError("Connection lost")

@@ -1,0 +1,57 @@
+"""What the server says: one line on stderr for its operator, one sentence for a client.
+
+What clients are told names no path of this machine: the cause of an error often has one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+
+from shoal.errors import (
+    ContentLocked,
+    NotEnoughSpace,
+    RemoteUnavailable,
+    ShoalError,
+    TransferInProgress,
+)
+from shoal.p2phttp.routes import status_of
+
+_PATH = re.compile(r"(?:(?<=^)|(?<=[\s'\"(=,;]))/[^\s'\":;,)]+")
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def complain(text: str) -> None:
+    """Tell the operator."""
+    line = f"shoal: {text}\n".encode("utf-8", "surrogateescape")
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
+
+
+def public_status(error: ShoalError | OSError) -> int:
+    """Give the HTTP status that tells a client of `error`: the real client shows it to its
+    user as `STATUS REASON`, and nothing else of the answer."""
+    match error:
+        case OSError():
+            return 507 if error.errno in _FULL else 500
+        case ContentLocked():
+            return 423
+        case TransferInProgress():
+            return 409
+        case NotEnoughSpace():
+            return 507
+        case _:
+            return status_of(error)
+
+
+def public_text(error: ShoalError | OSError) -> str:
+    """Give one sentence about `error` that anybody may read."""
+    match error:
+        case OSError():
+            return f"the server could not do that ({os.strerror(error.errno or errno.EIO)})"
+        case RemoteUnavailable():
+            return f'remote "{error.remote}" is not available'
+        case _:
+            return _PATH.sub("(path)", str(error).partition("\n")[0])

@@ -1,0 +1,323 @@
+"""Serve a Remote to one client that speaks the P2P protocol on a stream of bytes.
+
+The protocol is in p2p/server.py; here its requests are performed. Content is passed on as it
+comes, at the pace of the slower side; at no time is more than a chunk of it held here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from shoal.errors import KeyNotPresent, RemoteUnavailable, ShoalError
+from shoal.p2p.messages import (
+    AlreadyHave,
+    AlreadyHavePlus,
+    CheckPresent,
+    Connect,
+    Data,
+    DataPresent,
+    Error,
+    Failure,
+    FailurePlus,
+    Get,
+    GetTimestamp,
+    LockContent,
+    NotifyChange,
+    Put,
+    PutFrom,
+    Remove,
+    RemoveBefore,
+    Success,
+    SuccessPlus,
+    Timestamp,
+)
+from shoal.p2p.receiver import Chunk
+from shoal.p2p.server import Access, End, Event, PayloadEnd, ServerSession
+from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
+from shoal.remotes.content import Chunk as ContentChunk
+from shoal.remotes.content import Content
+from shoal.server.spool import with_size
+from shoal.transport.stream import ByteStream
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+
+_DRAIN_LIMIT = 1 << 24
+"""When an upload fails early, this many bytes of it are still read and dropped, in order to
+keep the connection; with more to come it is closed."""
+
+
+async def serve_p2p(
+    remote: Remote,
+    stream: ByteStream,
+    *,
+    client: UUID | None = None,
+    access: Access = Access.FULL,
+    report: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Serve `remote` until the client ends the session.
+
+    `client` names it in transfer logs; `report` is told in one sentence of what failed.
+    Raises RemoteUnavailable when the client goes away inside a request or content cannot be
+    sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
+    then of no more use.
+    """
+    session = ServerSession(remote.info.uuid, access)
+    await _Server(remote, stream, session, client, report).run()
+
+
+def _client_gone() -> RemoteUnavailable:
+    return RemoteUnavailable("client", "connection lost")
+
+
+class _Server:
+    """One session; see serve_p2p()."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        stream: ByteStream,
+        session: ServerSession,
+        client: UUID | None,
+        report: Callable[[str], None],
+    ) -> None:
+        self._remote = remote
+        self._stream = stream
+        self._session = session
+        self._client = client
+        self._report = report
+        self._end: End | None = None
+
+    async def run(self) -> None:
+        try:
+            while self._end is None:
+                await self._perform(await self.event())
+            await self._flush()
+        except ConnectionError as error:
+            raise _client_gone() from error
+        if not self._end.clean:
+            raise _client_gone()
+
+    async def event(self) -> Event:
+        """Wait for what the client says next. After End it stays at End."""
+        while self._end is None:
+            await self._flush()
+            event = self._session.next_event()
+            if event is None:
+                self._session.feed(await self._stream.receive())
+                continue
+            if isinstance(event, End):
+                self._end = event
+            return event
+        return self._end
+
+    async def _flush(self) -> None:
+        output = self._session.take_output()
+        if output:
+            await self._stream.send(output)
+
+    @property
+    def ended(self) -> bool:
+        """The client has said its last word."""
+        return self._end is not None
+
+    @property
+    def _caller(self) -> Caller:
+        session = self._session
+        return Caller(self._client, frozenset(session.bypass), session.version)
+
+    async def _perform(self, event: Event) -> None:
+        try:
+            match event:
+                case CheckPresent(key):
+                    there = await _asked(self._remote.check_present(key, caller=self._caller))
+                    self._session.answer(Success() if there else Failure())
+                case GetTimestamp():
+                    self._session.answer(Timestamp(await _asked(self._remote.timestamp())))
+                case Remove(key):
+                    await self._remove(key, None)
+                case RemoveBefore(time, key):
+                    await self._remove(key, time)
+                case LockContent(key):
+                    await self._lock(key)
+                case Get():
+                    await self._get(event)
+                case Put():
+                    await self._put(event)
+                case Connect():
+                    self._refuse("relaying to git not supported on this connection")
+                case NotifyChange():
+                    self._refuse("change notification not available")
+                case _:  # the end, or a word that needs no action
+                    pass
+        except _Refusal as refusal:
+            self._refuse(str(refusal))
+
+    def _refuse(self, text: str) -> None:
+        self._report(text)
+        self._session.answer(Error(text))
+
+    # Short requests
+
+    async def _remove(self, key: Key, before: int | None) -> None:
+        result = await _asked(self._remote.remove(key, before=before, caller=self._caller))
+        if result.removed_from:
+            done = SuccessPlus if result.removed else FailurePlus
+            self._session.answer(done(result.removed_from))
+        elif result.removed:
+            self._session.answer(Success())
+        elif result.error:
+            self._refuse(result.error)
+        else:
+            self._session.answer(Failure())
+
+    async def _lock(self, key: Key) -> None:
+        """Hold the lock until the client's next message, whatever that is."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._remote.lock_content(key, caller=self._caller))
+            except ShoalError as error:
+                self._report(str(error))
+                self._session.answer(Failure())
+                return
+            self._session.answer(Success())
+            await self.event()
+            try:
+                await stack.aclose()
+            except ShoalError as error:  # it was let go, or will be: nobody waits for an answer
+                self._report(str(error))
+
+    # GET
+
+    async def _get(self, get: Get) -> None:
+        file = get.file.decode("utf-8", "surrogateescape")
+        opening = self._remote.retrieve(get.key, get.offset, file=file, caller=self._caller)
+        async with AsyncExitStack() as stack:
+            try:
+                content = await stack.enter_async_context(opening)
+                known = _size_from(get.key, content.offset)
+                content, length = await stack.enter_async_context(with_size(content, known))
+            except KeyNotPresent:
+                self._session.answer(Data(0))
+                self._session.payload_done(valid=False)
+            except ShoalError as error:
+                raise _Refusal(str(error)) from error
+            else:
+                await self._send(content, length)
+        await self.event()  # the client says whether it got it
+
+    async def _send(self, content: Content, length: int) -> None:
+        self._session.answer(Data(length))
+        await self._flush()
+        if (region := content.region) is not None:
+            sent = await self._stream.send_file(region.path, region.offset, region.length)
+            self._session.payload_sent(sent)
+        else:
+            async for chunk in content.stream():
+                self._session.payload_sent(len(chunk))
+                await self._stream.send(chunk)
+        if self._session.payload_left:
+            raise RemoteUnavailable(self._remote.info.name, "the content ended early")
+        self._session.payload_done(await content.confirm())
+        await self._flush()
+
+    # PUT
+
+    async def _put(self, put: Put) -> None:
+        file = put.file.decode("utf-8", "surrogateescape")
+        caller = self._caller
+        offer = await _asked(self._remote.begin_store(put.key, file=file, caller=caller))
+        if isinstance(offer, AlreadyPresent):
+            have = AlreadyHavePlus(offer.stored_in) if offer.stored_in else AlreadyHave()
+            self._session.answer(have)
+            return
+        async with offer as upload:
+            self._session.answer(PutFrom(upload.offset))
+            event = await self.event()
+            if isinstance(event, Data):
+                result = await self._receive(put.key, upload, event.length)
+            elif isinstance(event, DataPresent):
+                await upload.aclose()  # its locks are in nobody's way any more
+                result = await _asked(self._remote.store_present(put.key, file=file, caller=caller))
+            else:
+                return  # the client sends nothing after all
+        self._say_stored(result)
+
+    def _say_stored(self, result: StoreResult) -> None:
+        if result.error:
+            self._report(result.error)
+        if result.stored_in:
+            done = SuccessPlus if result.stored else FailurePlus
+            self._session.answer(done(result.stored_in))
+        else:
+            self._session.answer(Success() if result.stored else Failure())
+
+    async def _receive(self, key: Key, upload: Upload, length: int) -> StoreResult:
+        content = _Incoming(self, upload.offset, length)
+        probes = not length and self._session.version >= 1 and upload.offset != key.size
+        if probes and not await content.confirm():
+            # "Nothing, and do not trust it" is how a client asks for the offset only.
+            return StoreResult(False)
+        try:
+            result = await upload.store(content)
+        except ShoalError as error:
+            result = StoreResult(False, error=str(error))
+        await content.drain()
+        return result
+
+
+def _size_from(key: Key, offset: int) -> int | None:
+    return None if key.size is None else max(0, key.size - offset)
+
+
+class _Refusal(Exception):
+    """What was asked cannot be done; the text is for the client."""
+
+
+_T = TypeVar("_T")
+
+
+async def _asked(call: Awaitable[_T]) -> _T:
+    """Make an error of the remote the answer to the request."""
+    try:
+        return await call
+    except ShoalError as error:
+        raise _Refusal(str(error)) from error
+
+
+class _Incoming(Content):
+    """The payload of a PUT as it arrives."""
+
+    def __init__(self, server: _Server, offset: int, size: int) -> None:
+        self._server = server
+        self._left = size
+        self._valid: bool | None = None
+        self.offset = offset
+        self.size: int = size
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[ContentChunk]:
+        while self._left:
+            event = await self._server.event()
+            if not isinstance(event, Chunk):
+                raise _client_gone()
+            self._left -= len(event.data)
+            if skip < len(event.data):
+                yield event.data[skip:]
+            skip = max(0, skip - len(event.data))
+
+    async def confirm(self) -> bool:
+        if self._valid is None:
+            event = await self._server.event()
+            if not isinstance(event, PayloadEnd):
+                raise _client_gone()
+            self._valid = event.valid
+        return self._valid
+
+    async def drain(self) -> None:
+        """Read and drop what nobody read, so that the next request can come."""
+        if self._left > _DRAIN_LIMIT and not self._server.ended:
+            raise RemoteUnavailable("client", "it is sending what nobody can take")
+        async for _ in self.stream():
+            pass
+        await self.confirm()

@@ -1,0 +1,138 @@
+"""Receiving the content of a key: the body of a put, as content that a remote can store.
+
+X-git-annex-data-length says how many bytes the body must have. A body that breaks off earlier
+leaves what came for a resume; one that is longer, or that starts after what the remote has,
+is no content of the key. The client hears `stored: false` in all of these cases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from shoal.errors import RemoteUnavailable
+from shoal.p2phttp.codec import Stored, render_stored
+from shoal.p2phttp.routes import Request
+from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
+from shoal.remotes.content import Chunk, Content
+from shoal.server.answers import json_answer
+from shoal.server.messages import complain
+from shoal.server.options import Limits
+from shoal.values.key import Key
+
+_NOT_STORED = StoreResult(False)
+
+
+class BodyBroken(RemoteUnavailable):
+    """The body is not what the request announced, or its client has gone."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("client", cause)
+
+
+async def receive_key(
+    request: web.BaseRequest,
+    asked: Request,
+    key: Key,
+    remote: Remote,
+    caller: Caller,
+    limits: Limits,
+) -> web.StreamResponse:
+    """Answer a put. Raises what Remote.begin_store() and Upload.store() raise."""
+    if asked.data_present:
+        result = await remote.store_present(key, file=asked.file, caller=caller)
+        return _answer(request, asked, result)
+    begun = await remote.begin_store(key, file=asked.file, caller=caller)
+    if isinstance(begun, AlreadyPresent):
+        return _answer(request, asked, StoreResult(True, begun.stored_in))
+    async with begun as upload:
+        result = await _store(request, asked, upload, limits)
+    if result.error:
+        complain(f"receiving {key}: {result.error}")
+    return _answer(request, asked, result)
+
+
+async def _store(
+    request: web.BaseRequest, asked: Request, upload: Upload, limits: Limits
+) -> StoreResult:
+    start, length = asked.offset or 0, asked.data_length or 0
+    skip = upload.offset - start
+    announced = request.content_length
+    if not 0 <= skip <= length or (announced is not None and announced > length):
+        return _NOT_STORED
+    content = BodyContent(request, length, skip, upload.offset, limits)
+    try:
+        return await upload.store(content)
+    except RemoteUnavailable:
+        if content.broken is None:
+            raise
+        return StoreResult(False, error=content.broken.cause)
+
+
+def _answer(request: web.BaseRequest, asked: Request, result: StoreResult) -> web.StreamResponse:
+    body = render_stored(Stored(result.stored, result.stored_in), asked.protocol)
+    answer = json_answer(body)
+    if not request.content.is_eof():
+        answer.force_close()  # what is left of the body is read and dropped, for a while
+    return answer
+
+
+class BodyContent(Content):
+    """The body of a put: `length` bytes, of which the first `skip` are known already."""
+
+    def __init__(
+        self, request: web.BaseRequest, length: int, skip: int, offset: int, limits: Limits
+    ) -> None:
+        self._request = request
+        self._length = length
+        self._skip = skip
+        self._limits = limits
+        self.offset = offset
+        self.size = length - skip
+        self.broken: BodyBroken | None = None
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        skip += self._skip
+        async for chunk in self._checked():
+            if skip >= len(chunk):
+                skip -= len(chunk)
+            else:
+                yield memoryview(chunk)[skip:] if skip else chunk
+                skip = 0
+
+    async def _checked(self) -> AsyncIterator[bytes]:
+        """Give the body, its last bytes only when nothing comes after them."""
+        await self._say_continue()
+        left = self._length
+        while chunk := await self._read():
+            left -= len(chunk)
+            if left < 0 or (left == 0 and await self._read()):
+                raise self._break(f"the body is longer than the {self._length} bytes announced")
+            yield chunk
+            if left == 0:
+                return
+        if left:
+            raise self._break(f"the body ended {left} bytes too early")
+
+    async def _read(self) -> bytes:
+        """Give the next bytes of the body, b"" at its end."""
+        reader = self._request.content
+        try:
+            async with asyncio.timeout(self._limits.stall):
+                return await reader.read(self._limits.batch)
+        except TimeoutError:
+            raise self._break(f"nothing came for {self._limits.stall:g} seconds") from None
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise self._break("the connection was lost") from error
+
+    async def _say_continue(self) -> None:
+        """Ask a client that waits for it to send its body."""
+        request = self._request
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _break(self, cause: str) -> BodyBroken:
+        self.broken = BodyBroken(cause)
+        return self.broken
