@@ -18,7 +18,7 @@ _VERSION_NIBBLE = 14  # index of the version digit in the text form
 def parse_uuid(text: bytes | str) -> UUID:
     """Give the UUID in `text`. Raises ValueError when it is empty or has white space."""
     word = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
-    if not word or any(c.isspace() for c in word):
+    if word.split() != [word]:
         raise ValueError(f"not a repository UUID: {word!r}")
     return UUID(word)
 
