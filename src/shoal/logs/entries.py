@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from shoal.values.clock import Clock, next_clock
+from shoal.values.text import to_text
 from shoal.values.uuid import UUID
 
 F = TypeVar("F")
@@ -61,7 +62,5 @@ def values(entries: Mapping[F, Entry[V]]) -> dict[F, V]:
 
 
 def read_uuid(text: bytes) -> UUID:
-    """Read a UUID field: any bytes without a space. Raises ValueError when empty."""
-    if not text:
-        raise ValueError("an empty UUID")
-    return UUID(text.decode("utf-8", "surrogateescape"))
+    """Read a UUID field: any bytes, and even none (which is nobody's UUID)."""
+    return UUID(to_text(text))

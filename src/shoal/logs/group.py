@@ -12,7 +12,7 @@ PATH = "group.log"
 
 
 def _read(text: bytes) -> frozenset[bytes]:
-    return frozenset(text.split())
+    return frozenset(group for group in text.split(b" ") if group)
 
 
 LOG = UuidLog(_read, lambda groups: b" ".join(sorted(groups)))
@@ -24,5 +24,8 @@ def parse(log: bytes) -> dict[UUID, frozenset[bytes]]:
 
 
 def change(log: bytes, uuid: UUID, groups: Iterable[bytes], now: Clock) -> bytes:
-    """Set all groups of a repository. They are words: no spaces."""
-    return LOG.change(log, uuid, frozenset(groups), now)
+    """Set all groups of a repository. Raises ValueError for one with a space or newline."""
+    groups = frozenset(groups)
+    if any(not group or set(group) & set(b" \r\n") for group in groups):
+        raise ValueError("the name of a group is a word")
+    return LOG.change(log, uuid, groups, now)

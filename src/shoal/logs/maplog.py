@@ -3,17 +3,21 @@
     line = CLOCK SP FIELD SP VALUE
 
 FIELD runs to the next space; the space before VALUE is there even if VALUE is empty.
-Rewritten sorted by FIELD. Source: log-write vectors of git-annex 10.20261026.
+Rewritten sorted by FIELD (as bytes, unless the log has an order of its own). Source:
+log-write vectors of git-annex 10.20261026.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 from shoal.logs.entries import Entry, F, V, newest, split_lines, values, with_change
 from shoal.values.clock import Clock, parse_clock, render_clock
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class MapLog(Generic[F, V]):
     write_field: Callable[[F], bytes]
     read: Callable[[bytes], V]
     write: Callable[[V], bytes]
+    order: Callable[[F], SupportsRichComparison] | None = None
 
     def parse(self, log: bytes) -> dict[F, Entry[V]]:
         """Give the entry of each field."""
@@ -45,10 +50,9 @@ class MapLog(Generic[F, V]):
 
     def render(self, entries: Mapping[F, Entry[V]]) -> bytes:
         """Give the log, sorted by field."""
-        named = {self.write_field(field): entry for field, entry in entries.items()}
         return b"".join(
-            _line(field, named[field].clock, self.write(named[field].value))
-            for field in sorted(named)
+            _line(self.write_field(field), entries[field].clock, self.write(entries[field].value))
+            for field in sorted(entries, key=self.order or self.write_field)
         )
 
     def change(self, log: bytes, field: F, value: V, now: Clock) -> bytes:

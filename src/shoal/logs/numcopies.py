@@ -7,13 +7,19 @@ from shoal.values.clock import Clock
 from shoal.values.number import read_int
 
 PATH = "numcopies.log"
-LOG: SingleLog[int] = SingleLog(read_int, lambda number: b"%d" % number, lambda number: number)
+
+
+def _read(text: bytes) -> int:
+    return max(1, read_int(text))
+
+
+LOG = SingleLog(_read, lambda number: b"%d" % number, lambda number: number)
 
 
 def parse(log: bytes) -> int | None:
     """Give the number, None when none is set. A number below 1 counts as 1."""
     entry = LOG.parse(log)
-    return None if entry is None else max(1, entry.value)
+    return None if entry is None else entry.value
 
 
 def change(log: bytes, number: int, now: Clock) -> bytes | None:

@@ -72,8 +72,8 @@ def statuses(log: bytes) -> dict[bytes, bytes]:
 
 
 def present(log: bytes) -> list[bytes]:
-    """Give the INFOs that are present."""
-    return [info for info, status in statuses(log).items() if status == b"1"]
+    """Give the INFOs that are present, sorted."""
+    return sorted(info for info, status in statuses(log).items() if status == b"1")
 
 
 def render(lines: Iterable[Line]) -> bytes:

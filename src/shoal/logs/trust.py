@@ -23,7 +23,7 @@ class TrustLevel(Enum):
 def _read(text: bytes) -> TrustLevel:
     if not text:
         return TrustLevel.TRUSTED  # lines from before there were levels
-    if len(text.decode("utf-8", "surrogateescape")) > 1:
+    if len(text) > 1:
         raise ValueError(f"not a trust level: {text[:40]!r}")
     try:
         return TrustLevel(text)

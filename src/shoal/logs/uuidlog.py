@@ -2,8 +2,8 @@
 
     line = UUID SP VALUE SP timestamp=CLOCK
 
-VALUE may be empty and may itself hold ` timestamp=`: the last one counts. A line without it
-has no clock, is older than all others and stays without one. Rewritten sorted by UUID.
+VALUE may be empty and may itself hold ` timestamp=`: only one at the very end is the clock. A
+line without it is older than all others and stays without one. Rewritten sorted by UUID.
 Source: log-write vectors of git-annex 10.20261026.
 """
 
@@ -39,9 +39,17 @@ class UuidLog(Generic[V]):
                 continue
 
     def _line(self, line: bytes) -> tuple[UUID, Entry[V]]:
-        before, mark, clock = line.rpartition(_MARK)
+        before, mark, text = line.rpartition(_MARK)
+        clock = None
+        if mark:
+            try:
+                clock = parse_clock(text)
+            except ValueError:
+                before = line  # no clock at all: what looks like one is part of the value
         uuid, _, value = (before if mark else line).partition(b" ")
-        return read_uuid(uuid), Entry(parse_clock(clock) if mark else None, self.read(value))
+        if not uuid:
+            raise ValueError("a line without a UUID")
+        return read_uuid(uuid), Entry(clock, self.read(value))
 
     def values(self, log: bytes) -> dict[UUID, V]:
         """Give the value of each repository."""
