@@ -1,0 +1,237 @@
+"""A cluster: nodes that together are one remote.
+
+What is true of a cluster is what its nodes say, each for itself, in the request at hand: the
+location log helps to choose whom to ask, and is never the answer. A node that is down or
+hangs is left out; the others go on, and the answer lists exactly where the key is. What nodes
+said is in the gateway's location log before the client hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import TypeVar
+
+from shoal.errors import KeyNotPresent, RemoteRefused
+from shoal.gateway import outcome, select
+from shoal.gateway.download import ClusterDownload
+from shoal.gateway.node import Node
+from shoal.gateway.patience import Patience, uninterrupted
+from shoal.gateway.placing import Placing
+from shoal.gateway.reading import Reading
+from shoal.gateway.records import Records
+from shoal.gateway.select import Unwanted
+from shoal.gateway.upload import ClusterUpload
+from shoal.remotes.base import (
+    NOBODY,
+    AlreadyPresent,
+    Caller,
+    Remote,
+    RemoteInfo,
+    RemoveResult,
+    StoreResult,
+    Upload,
+)
+from shoal.remotes.content import Content
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+
+T = TypeVar("T")
+
+
+def clock_here() -> float:
+    """Give this machine's monotonic clock that the P2P protocol uses, in seconds."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ClusterRemote(Remote):
+    """The nodes of one cluster, served under its UUID by one gateway."""
+
+    def __init__(
+        self,
+        uuid: UUID,
+        name: str,
+        gateway: UUID,
+        nodes: Sequence[Node],
+        records: Records,
+        patience: Patience,
+        *,
+        unwanted: Unwanted = Unwanted.ALL,
+        clock: Callable[[], float] = clock_here,
+    ) -> None:
+        """`nodes` are in the order in which answers list them. They belong to the caller, who
+        may share them with other clusters: aclose() does not close them."""
+        self._nodes = {node.uuid: node for node in nodes}
+        self._gateway = gateway
+        self._records = records
+        self._patience = patience
+        self._unwanted = unwanted
+        self._clock = clock
+        self._info = RemoteInfo(
+            uuid,
+            name,
+            min((node.remote.info.cost for node in nodes), default=100.0),
+            read_only=all(node.remote.info.read_only for node in nodes),
+            can_lock=False,
+            monotonic_clock_here=True,
+        )
+
+    @property
+    def info(self) -> RemoteInfo:
+        return self._info
+
+    async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
+        """True as soon as a node says yes. False when the nodes that may have the key (by the
+        log; all when it names none) say no. Raises RemoteUnavailable when they are down."""
+        logged = await self._logged(key)
+
+        async def ask(node: Node) -> bool:
+            theirs = self._caller(caller)
+            return await node.ask(lambda remote: remote.check_present(key, caller=theirs))
+
+        questions = {node.uuid: partial(ask, node) for node in self._in_order(logged)}
+        hedge = self._patience.limits.hedge
+        holder, failures = await self._patience.first_yes(questions, hedge)
+        if holder is None:
+            error = outcome.absence(self._info.name, str(key), [*self._nodes], logged, failures)
+            if isinstance(error, KeyNotPresent):
+                return False
+            raise error
+        if holder not in logged:
+            await self._record(key, present=[holder])
+        return True
+
+    def retrieve(
+        self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Content]:
+        return self._retrieve(key, offset, file, self._caller(caller))
+
+    @asynccontextmanager
+    async def _retrieve(
+        self, key: Key, offset: int, file: str, caller: Caller
+    ) -> AsyncIterator[Content]:
+        logged = await self._logged(key)
+
+        def read(node: Node, start: int) -> Reading:
+            return Reading(node, key, start, file, caller)
+
+        download = ClusterDownload(self._info.name, self._in_order(logged), read)
+        try:
+            node = await download.open(offset)
+            if node is None:
+                nodes, failures = [*self._nodes], download.unavailable
+                raise outcome.absence(self._info.name, str(key), nodes, logged, failures)
+            if node.uuid not in logged:
+                await self._record(key, present=[node.uuid])
+            yield download
+        finally:
+            await download.close()
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        """AlreadyPresent when nodes say so and none takes the content; they are listed."""
+        placing = Placing(self._nodes, self._records, key, file, self._caller(caller))
+        try:
+            await placing.place(self._info.name, self._unwanted)
+            holders = outcome.gathered((u, *named) for u, named in placing.already.items())
+            fresh = [uuid for uuid in holders if uuid not in placing.logged]
+            if fresh:
+                await self._record(key, present=fresh)
+        except BaseException:
+            await placing.close()
+            raise
+        if placing.uploads:
+            return ClusterUpload(placing, self._patience)
+        await placing.close()
+        return AlreadyPresent(holders)
+
+    async def store_present(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult:
+        """Whichever nodes find the content there now hold it."""
+        theirs = self._caller(caller)
+
+        async def ask(node: Node) -> StoreResult:
+            return await node.ask(
+                lambda remote: remote.store_present(key, file=file, caller=theirs)
+            )
+
+        results = await self._ask_all(ask)
+        result = outcome.stored([*self._nodes], results, {})
+        if result.stored_in:
+            await self._record(key, present=result.stored_in)
+        outcome.raise_bugs(results)
+        return result
+
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        """Remove the key from all nodes, whatever the log says. Once begun it is carried to
+        its end even when the caller goes away, so that the log says what happened."""
+        return await uninterrupted(self._remove(key, before, self._caller(caller)))
+
+    async def _remove(self, key: Key, before: int | None, caller: Caller) -> RemoveResult:
+        async def remove(remote: Remote) -> RemoveResult:
+            deadline = before
+            if before is not None and not remote.info.monotonic_clock_here:
+                theirs = await remote.timestamp()
+                # Their clock was at `theirs` or later when ours was at most this.
+                deadline = theirs + math.floor(before - self._clock())
+            return await remote.remove(key, before=deadline, caller=caller)
+
+        async def ask(node: Node) -> RemoveResult:
+            return await node.ask(remove, limit=self._patience.limits.stall)
+
+        results = await self._ask_all(ask)
+        result = outcome.removed([*self._nodes], results)
+        if result.removed_from:
+            await self._record(key, missing=result.removed_from)
+        outcome.raise_bugs(results)
+        return result
+
+    async def timestamp(self) -> int:
+        return math.floor(self._clock())
+
+    def lock_content(
+        self, key: Key, *, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[None]:
+        return self._refuse_to_lock()
+
+    @asynccontextmanager
+    async def _refuse_to_lock(self) -> AsyncIterator[None]:
+        raise RemoteRefused("content cannot be locked in a cluster, only in one of its nodes")
+        yield
+
+    async def _ask_all(
+        self, ask: Callable[[Node], Coroutine[object, object, T]]
+    ) -> dict[UUID, T | Exception]:
+        """Ask all nodes at once; give what each answered, or the error."""
+        nodes = list(self._nodes.values())
+        answers = await asyncio.gather(*map(ask, nodes), return_exceptions=True)
+        results: dict[UUID, T | Exception] = {}
+        for node, answer in zip(nodes, answers, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+                raise answer
+            results[node.uuid] = answer
+        return results
+
+    def _caller(self, caller: Caller) -> Caller:
+        """Give who asks the nodes: this gateway, which shall not be asked in turn."""
+        return Caller(self._gateway, caller.bypass | {self._gateway})
+
+    def _in_order(self, logged: Collection[UUID]) -> list[Node]:
+        states = [node.state for node in self._nodes.values()]
+        return [self._nodes[uuid] for uuid in select.for_reading(states, logged)]
+
+    async def _logged(self, key: Key) -> frozenset[UUID]:
+        return await asyncio.to_thread(self._records.locations, key)
+
+    async def _record(
+        self, key: Key, present: Collection[UUID] = (), missing: Collection[UUID] = ()
+    ) -> None:
+        await asyncio.to_thread(self._records.record, key, present, missing)

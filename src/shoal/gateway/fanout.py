@@ -1,0 +1,197 @@
+"""One source, read once, given to several readers at once.
+
+    source ──> window of a few batches ──> branch of node 1 ──> its store()
+                                      ├──> branch of node 2 ──> its store()
+                                      └──> hash, in a thread
+
+Small chunks are gathered into batches of about 1 MiB, which all branches share. The source is
+read on only while the slowest branch is less than `DEPTH` batches behind, so memory is
+bounded whatever the size of the content and the number of branches. A branch that was left,
+for whatever reason, holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+
+from shoal.errors import RemoteUnavailable
+from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, ContentDigest
+
+DEPTH = 4  # batches that are kept for the slowest branch
+_FLUSH_AFTER = 0.5  # seconds; a slow source's bytes are passed on at least this often
+
+
+class Branch(Content):
+    """What one reader gets of the source: the key's bytes from `offset` on."""
+
+    def __init__(self, fanout: Fanout, offset: int, digest: ContentDigest | None) -> None:
+        self._fanout = fanout
+        self._skip = offset - fanout.source.offset
+        self._holds_one = False
+        size = fanout.source.size
+        self.offset = offset
+        self.size = None if size is None else max(0, size - self._skip)
+        self.digest = digest if offset == 0 else None
+        self.taken = 0  # batches that the reader is done with
+        self.moved = time.monotonic()  # when the reader last took one or asked for one
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        left = self._skip + skip
+        while (batch := await self._next()) is not None:
+            if left < len(batch):
+                yield memoryview(batch)[left:] if left else batch
+            left = max(0, left - len(batch))
+
+    async def confirm(self) -> bool:
+        return await self._fanout.vouched()
+
+    def leave(self) -> None:
+        """The reader needs no more."""
+        self._fanout.leave(self)
+
+    @property
+    def at_end(self) -> bool:
+        """The reader has asked for more after the last batch of a source that has ended."""
+        return self._fanout.ended and self.taken >= self._fanout.head
+
+    def stalled_for(self) -> float:
+        """Give for how many seconds the reader has not moved, though there is more to take or
+        the source has ended."""
+        idle = self.taken >= self._fanout.head and not self._fanout.ended
+        return 0.0 if idle else time.monotonic() - self.moved
+
+    async def _next(self) -> bytes | None:
+        if self._holds_one:
+            self._holds_one = False
+            self.taken += 1
+            self._fanout.trim()
+        self.moved = time.monotonic()
+        batch = await self._fanout.batch(self.taken)
+        self.moved = time.monotonic()
+        self._holds_one = batch is not None
+        return batch
+
+
+class Fanout:
+    """A source and the window of batches that its branches share.
+
+    Make all branches first; then `pump` reads the source to its end.
+    """
+
+    def __init__(self, source: Content) -> None:
+        self.source = source
+        self.head = 0  # batches read so far
+        self.ended = False
+        self.broke_off = False
+        self._window: deque[bytes] = deque()
+        self._branches: set[Branch] = set()
+        self._helpers: set[Branch] = set()
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
+        self._vouched: bool | None = None
+
+    def branch(self, offset: int, digest: ContentDigest | None = None) -> Branch:
+        """Give a reader from byte `offset` of the key on. `digest` is handed on to a reader
+        that gets the key from its start."""
+        branch = Branch(self, offset, digest)
+        self._branches.add(branch)
+        return branch
+
+    def helper(self) -> Branch:
+        """Give a reader of everything, for whose sake alone the source is not read on."""
+        branch = Branch(self, self.source.offset, None)
+        self._helpers.add(branch)
+        return branch
+
+    async def pump(self) -> None:
+        """Read the source to its end, or until nobody reads any more.
+
+        Raises what the source raises. The branches then get what came before that, and end
+        with RemoteUnavailable.
+        """
+        complete = False
+        try:
+            await self._read()
+            complete = True
+            if self._branches:
+                self._vouched = await self.source.confirm()
+        finally:
+            self.ended = True
+            self.broke_off = not complete
+            self._vouched = bool(self._vouched)
+            self._wake_readers()
+
+    async def _read(self) -> None:
+        gathered: list[bytes] = []
+        size = total = 0
+        began = 0.0
+        try:
+            async for chunk in self.source.stream():
+                if not gathered:
+                    began = time.monotonic()
+                gathered.append(bytes(chunk))  # no copy when it is bytes already
+                size += len(chunk)
+                total += len(chunk)
+                if size >= CHUNK_SIZE or time.monotonic() - began > _FLUSH_AFTER:
+                    self._append(gathered)
+                    size = 0
+                    await self._wait_for_room()
+                    if not self._branches:
+                        return
+        finally:
+            self._append(gathered)
+        if self.source.size not in (None, total):
+            raise RemoteUnavailable("the sender", "it sent another size than it announced")
+
+    def _append(self, gathered: list[bytes]) -> None:
+        """Make the gathered chunks one batch."""
+        if gathered and self._branches:
+            self._window.append(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+            self.head += 1
+            self._wake_readers()
+        gathered.clear()
+
+    async def _wait_for_room(self) -> None:
+        while self._branches and len(self._window) >= DEPTH:
+            await self._room.wait()
+            self._room.clear()
+
+    def _wake_readers(self) -> None:
+        self._more.set()
+        self._more.clear()
+
+    async def batch(self, number: int) -> bytes | None:
+        """Give one batch, waiting for it; None after the last one.
+
+        Raises RemoteUnavailable there when the source broke off.
+        """
+        while number >= self.head and not self.ended:
+            await self._more.wait()
+        if number < self.head:
+            return self._window[number - self.head]
+        if self.broke_off:
+            raise RemoteUnavailable("the sender", "the upload broke off")
+        return None
+
+    async def vouched(self) -> bool:
+        """Tell, after the end, whether the source vouches for its bytes."""
+        while not self.ended:
+            await self._more.wait()
+        return bool(self._vouched)
+
+    def leave(self, branch: Branch) -> None:
+        """Forget a branch."""
+        self._branches.discard(branch)
+        self._helpers.discard(branch)
+        self.trim()
+
+    def trim(self) -> None:
+        """Free the batches that nobody needs any more."""
+        needed = [branch.taken for branch in (*self._branches, *self._helpers)]
+        first = min(needed) if self._branches else self.head
+        while self._window and self.head - len(self._window) < first:
+            self._window.popleft()
+        self._room.set()

@@ -1,0 +1,168 @@
+"""A node of a cluster: a remote, and how it has been doing lately."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from shoal.errors import RemoteUnavailable, ShoalError
+from shoal.gateway.patience import NodeTimeout, Patience
+from shoal.gateway.select import NodeState
+from shoal.remotes.base import AlreadyPresent, Caller, Remote, Upload
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+
+T = TypeVar("T")
+
+_SHUN_FIRST = 10.0  # seconds; doubled with each timeout that follows
+_SHUN_MOST = 300.0
+_WEIGHT = 0.2  # of the newest answer in the mean latency
+
+
+@dataclass(slots=True)
+class Health:
+    """What is remembered of a node's behaviour, in this process only."""
+
+    state: NodeState
+    shunned_until: float = 0.0
+    shun_for: float = _SHUN_FIRST
+
+    def answered(self, seconds: float) -> None:
+        """The node answered, after `seconds`."""
+        latency = self.state.latency * (1 - _WEIGHT) + seconds * _WEIGHT
+        self.state = replace(self.state, failures=0, latency=latency)
+        self.shun_for = _SHUN_FIRST
+        self.shunned_until = 0.0
+
+    def heard(self) -> None:
+        """The node answered, if only to refuse."""
+        self.state = replace(self.state, failures=0)
+
+    def failed(self) -> None:
+        """The node said that it could not be reached, or broke off."""
+        self.state = replace(self.state, failures=self.state.failures + 1)
+
+    def timed_out(self, now: float) -> None:
+        """The node did not answer: leave it alone for a while, the longer the more often."""
+        self.failed()
+        self.shunned_until = now + self.shun_for
+        self.shun_for = min(self.shun_for * 2, _SHUN_MOST)
+
+
+class Node:
+    """One remote behind the gateway. Its calls raise ShoalError only, and in time.
+
+    A node that does not answer at all is shunned for some time: it counts as unavailable
+    without being asked, so that one dead disk does not make every request wait.
+    """
+
+    def __init__(
+        self, remote: Remote, patience: Patience, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` gives seconds, from any start."""
+        self.remote = remote
+        self.patience = patience
+        self._clock = clock
+        self._health = Health(NodeState(remote.info.uuid, remote.info.cost))
+        self._closing = False
+
+    @property
+    def uuid(self) -> UUID:
+        return self.remote.info.uuid
+
+    @property
+    def name(self) -> str:
+        return self.remote.info.name
+
+    @property
+    def state(self) -> NodeState:
+        """How the node is doing now."""
+        shunned = self._clock() < self._health.shunned_until
+        return replace(self._health.state, shunned=shunned)
+
+    async def ask(self, call: Callable[[Remote], Awaitable[T]], *, limit: float | None = None) -> T:
+        """Make one call to the remote. Raises RemoteUnavailable when it fails, is too slow
+        (more than `limit` seconds, by default the limit for an answer), or is shunned."""
+        self.check()
+        began = self._clock()
+
+        async def work() -> T:
+            return await call(self.remote)
+
+        self.enter()
+        try:
+            seconds = self.patience.limits.answer if limit is None else limit
+            result = await self.patience.call(self.name, work(), seconds)
+        except (ShoalError, OSError) as error:
+            raise self.failure(error) from error
+        else:
+            self._health.answered(self._clock() - began)
+            return result
+        finally:
+            await self.leave()
+
+    async def begin_store(self, key: Key, file: str, caller: Caller) -> Upload | AlreadyPresent:
+        """Ask the remote to take an upload. When this fails or is cancelled, no upload is
+        left open, even if the remote agrees after that."""
+        uploads: list[Upload] = []
+        given_up = False
+
+        async def begin(remote: Remote) -> Upload | AlreadyPresent:
+            answer = await remote.begin_store(key, file=file, caller=caller)
+            if isinstance(answer, Upload):
+                if given_up:
+                    await answer.aclose()
+                uploads.append(answer)
+            return answer
+
+        try:
+            return await self.ask(begin)
+        except BaseException:
+            given_up = True
+            for upload in uploads:
+                await upload.aclose()
+            raise
+
+    def check(self) -> None:
+        """Raise RemoteUnavailable when the node is shunned."""
+        if self._clock() < self._health.shunned_until:
+            raise RemoteUnavailable(self.name, "it did not answer a moment ago")
+
+    def failure(self, error: ShoalError | OSError) -> ShoalError:
+        """Note what went wrong with the node, and give it as an error to raise.
+
+        An operating system's error is reported without the path that it names: clients have no
+        business with the server's paths.
+        """
+        if isinstance(error, NodeTimeout):
+            self._health.timed_out(self._clock())
+        elif isinstance(error, RemoteUnavailable | OSError):
+            self._health.failed()
+        else:
+            self._health.heard()
+        if isinstance(error, OSError):
+            return RemoteUnavailable(self.name, error.strerror or type(error).__name__)
+        return error
+
+    def enter(self, *, reading: bool = False) -> None:
+        """Something begins to use the node. `leave` must follow."""
+        state = self._health.state
+        self._health.state = replace(
+            state, in_flight=state.in_flight + 1, served=state.served + reading
+        )
+
+    async def leave(self) -> None:
+        """What used the node has ended; close the remote when that was the last and it is due."""
+        state = self._health.state
+        self._health.state = replace(state, in_flight=state.in_flight - 1)
+        if self._closing and not self._health.state.in_flight:
+            await self.remote.aclose()
+
+    async def aclose(self) -> None:
+        """Close the remote, now or when the last transfer that uses it has ended."""
+        if not self._closing:
+            self._closing = True
+            if not self._health.state.in_flight:
+                await self.remote.aclose()

@@ -1,0 +1,141 @@
+"""Waiting for nodes, but not for ever.
+
+A node's disk can hang: a thread that reads from a dead network mount ends when the kernel
+lets it, and no cancellation reaches it. So every call to a node runs in a task of its own;
+when its time is over the task is cancelled, waited for a little, and then left behind in a
+list that `aclose` empties. Whatever happens, the caller gets its answer in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shoal.errors import RemoteUnavailable, ShoalError
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long nodes are waited for, in seconds."""
+
+    answer: float = 30.0  # for one answer: is it there, may I store, remove it, ...
+    stall: float = 60.0  # for the next chunk, of a download or into an upload
+    finish: float = 600.0  # for an upload's end: verify, flush to disk, make visible
+    hedge: float = 1.0  # before the other nodes are asked as well, when any may answer
+    grace: float = 5.0  # for a cancelled call to clean up
+
+
+class NodeTimeout(RemoteUnavailable):
+    """A node did not answer in time."""
+
+
+class Patience:
+    """Runs calls to nodes within `limits`."""
+
+    def __init__(self, limits: Limits = Limits()) -> None:
+        self.limits = limits
+        self._left_behind: set[asyncio.Task[object]] = set()
+
+    @property
+    def left_behind(self) -> int:
+        """How many calls have neither ended nor heeded their cancellation."""
+        return len(self._left_behind)
+
+    async def call(self, who: str, work: Coroutine[object, object, T], seconds: float) -> T:
+        """Give the result of `work`, or raise what it raises; NodeTimeout after `seconds`."""
+        task = asyncio.create_task(work, name=f"call to {who}")
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            await self.dismiss(task)
+            raise
+        if not task.done():
+            await self.dismiss(task)
+            raise NodeTimeout(who, f"no answer within {seconds:g} s")
+        return task.result()
+
+    async def dismiss(self, *tasks: asyncio.Task[object]) -> None:
+        """Cancel tasks and wait until they end, but no longer than the grace period."""
+        running = {task for task in tasks if not task.done()}
+        for task in running:
+            task.cancel()
+        if running:
+            try:
+                await asyncio.wait(running, timeout=self.limits.grace)
+            finally:
+                for task in running:
+                    self._keep(task)
+        for task in tasks:
+            _forget(task)
+
+    def abandon(self, task: asyncio.Task[object]) -> None:
+        """Cancel a task and do not wait for it."""
+        task.cancel()
+        self._keep(task)
+
+    def _keep(self, task: asyncio.Task[object]) -> None:
+        if not task.done():
+            self._left_behind.add(task)
+            task.add_done_callback(self._left_behind.discard)
+            task.add_done_callback(_forget)
+
+    async def first_yes(
+        self, questions: Mapping[K, Callable[[], Coroutine[object, object, bool]]], hedge: float
+    ) -> tuple[K | None, dict[K, ShoalError]]:
+        """Ask the first, and after its no, its failure or `hedge` seconds all others at once.
+
+        Gives who said yes first, None when nobody did; and the errors of those who failed. The
+        others are left to end by themselves.
+        """
+        rest = list(questions)
+        failures: dict[K, ShoalError] = {}
+        asked: dict[asyncio.Task[bool], K] = {}
+        try:
+            while rest or asked:
+                for one in rest[:1] if len(rest) == len(questions) else rest:
+                    asked[asyncio.create_task(questions[one](), name=f"ask {one}")] = one
+                rest = rest[1:] if len(rest) == len(questions) else []
+                done, _ = await asyncio.wait(
+                    asked,
+                    timeout=hedge if rest else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    one = asked.pop(task)
+                    if isinstance(error := task.exception(), ShoalError):
+                        failures[one] = error
+                    elif task.result():
+                        return one, failures
+            return None, failures
+        finally:
+            for task in asked:
+                self.abandon(task)
+
+    async def aclose(self) -> None:
+        """Wait a last time for calls that were left behind."""
+        if self._left_behind:
+            await asyncio.wait(set(self._left_behind), timeout=self.limits.grace)
+
+
+def _forget(task: asyncio.Task[object]) -> None:
+    """Take a dismissed task's error, so that asyncio does not report it as never looked at."""
+    if task.done() and not task.cancelled():
+        with contextlib.suppress(BaseException):
+            task.exception()
+
+
+async def uninterrupted(work: Coroutine[object, object, T]) -> T:
+    """Do `work` to its end even when the caller is cancelled; the cancellation comes after."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        _forget(task)
+        raise

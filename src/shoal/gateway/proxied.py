@@ -1,0 +1,133 @@
+"""A proxied remote: a remote served under this roof, whose changes this repository records.
+
+Everything is the remote's own answer, passed on; only the gateway's location log is kept here,
+before the client hears of a change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+
+from shoal.gateway.node import Node
+from shoal.gateway.patience import uninterrupted
+from shoal.gateway.records import Records
+from shoal.remotes.base import (
+    NOBODY,
+    AlreadyPresent,
+    Caller,
+    Remote,
+    RemoteInfo,
+    RemoveResult,
+    StoreResult,
+    Upload,
+)
+from shoal.remotes.content import Content
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+
+
+class ProxiedRemote(Remote):
+    """One remote of a gateway, served under its own UUID."""
+
+    def __init__(self, node: Node, gateway: UUID, records: Records) -> None:
+        """`node` belongs to the caller: aclose() does not close it."""
+        self._node = node
+        self._gateway = gateway
+        self._records = records
+
+    @property
+    def info(self) -> RemoteInfo:
+        return self._node.remote.info
+
+    async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
+        theirs = self._caller(caller)
+        return await self._node.ask(lambda remote: remote.check_present(key, caller=theirs))
+
+    def retrieve(
+        self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Content]:
+        return self._node.remote.retrieve(key, offset, file=file, caller=self._caller(caller))
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        begun = await self._node.begin_store(key, file, self._caller(caller))
+        if not isinstance(begun, AlreadyPresent):
+            return _RecordedUpload(begun, self, key)
+        logged = await asyncio.to_thread(self._records.locations, key)
+        fresh = [uuid for uuid in self._with(begun.stored_in) if uuid not in logged]
+        if fresh:
+            await self.record(key, present=fresh)
+        return begun
+
+    async def store_present(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult:
+        theirs = self._caller(caller)
+        result = await self._node.ask(
+            lambda remote: remote.store_present(key, file=file, caller=theirs)
+        )
+        await self.note(key, result)
+        return result
+
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        """Once begun it is carried to its end even when the caller goes away, so that the log
+        says what happened."""
+        return await uninterrupted(self._remove(key, before, self._caller(caller)))
+
+    async def _remove(self, key: Key, before: int | None, caller: Caller) -> RemoveResult:
+        result = await self._node.ask(
+            lambda remote: remote.remove(key, before=before, caller=caller),
+            limit=self._node.patience.limits.stall,
+        )
+        gone = self._with(result.removed_from) if result.removed else result.removed_from
+        if gone:
+            await self.record(key, missing=gone)
+        return result
+
+    async def timestamp(self) -> int:
+        return await self._node.ask(lambda remote: remote.timestamp())
+
+    def lock_content(
+        self, key: Key, *, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[None]:
+        return self._node.remote.lock_content(key, caller=self._caller(caller))
+
+    async def note(self, key: Key, result: StoreResult) -> None:
+        """Record where a store put the key."""
+        holders = self._with(result.stored_in) if result.stored else result.stored_in
+        if holders:
+            await self.record(key, present=holders)
+
+    async def record(
+        self, key: Key, present: tuple[UUID, ...] | list[UUID] = (), missing: tuple[UUID, ...] = ()
+    ) -> None:
+        """Put into the location log what the remote said."""
+        await uninterrupted(asyncio.to_thread(self._records.record, key, present, missing))
+
+    def _with(self, named: tuple[UUID, ...]) -> tuple[UUID, ...]:
+        return (self._node.uuid, *named)
+
+    def _caller(self, caller: Caller) -> Caller:
+        return Caller(self._gateway, caller.bypass)
+
+
+class _RecordedUpload(Upload):
+    """An upload to a proxied remote, whose success is recorded."""
+
+    def __init__(self, upload: Upload, remote: ProxiedRemote, key: Key) -> None:
+        self._upload = upload
+        self._remote = remote
+        self._key = key
+        self.offset = upload.offset
+
+    async def store(self, content: Content) -> StoreResult:
+        result = await self._upload.store(content)
+        await self._remote.note(self._key, result)
+        return result
+
+    async def aclose(self) -> None:
+        await self._upload.aclose()
