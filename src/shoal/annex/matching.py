@@ -1,0 +1,188 @@
+"""Matching options: which files and keys a command works on.
+
+`--in=b --and --not --copies=2 --or -( --include=*.dat -)` is read as preferred content
+expressions are, strictly left to right, and most tests are the terms of that language. The
+differences: globs match the path as seen from the current directory, and some tests ask about
+this repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from shoal.errors import ShoalError
+from shoal.preferred.evaluate import Question
+from shoal.preferred.evaluate import matches as term_matches
+from shoal.preferred.facts import Facts
+from shoal.preferred.globs import glob_matches
+from shoal.preferred.policy import Policy
+from shoal.preferred.terms import parse_term
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+
+TERMS = frozenset(
+    {
+        "copies", "lackingcopies", "approxlackingcopies", "inbackend", "inallgroup",
+        "onlyingroup", "metadata", "url", "largerthan", "smallerthan", "securehash",
+        "anything", "nothing",
+    }
+)  # fmt: skip
+"""Options that are terms of preferred content expressions."""
+
+CONNECTIVES = frozenset({"and", "or", "not", "(", ")"})
+NEED_FILE = frozenset({"include", "exclude"})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A key, and the file that it was found by, if any."""
+
+    key: Key
+    path: str | None = None  # from the top of the work tree
+    shown: str | None = None  # from the current directory
+    locked: bool | None = None
+
+
+class Surroundings(Protocol):
+    """What the tests may ask of the repository."""
+
+    @property
+    def here(self) -> UUID:
+        """This repository."""
+
+    def uuid_of(self, name: str) -> UUID:
+        """Give the repository called `name`. Raises NoSuchRemote."""
+
+    def is_present(self, key: Key) -> bool:
+        """Tell whether this repository has the content."""
+
+    def locations(self, key: Key) -> Set[UUID]:
+        """Give the repositories and clusters that the location log knows to have the key."""
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Give what preferred content terms may ask about a candidate."""
+
+    def policy(self, repository: UUID) -> Policy:
+        """Give what a repository wants."""
+
+
+Test = Callable[[Candidate], bool]
+_Item = str | Test | list["_Item"]
+
+
+def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) -> Test:
+    """Give the test that matching `options` (names without dashes, and values) make.
+
+    Without options everything matches. Raises ShoalError for a value that cannot be used.
+    """
+    items: list[_Item] = [
+        name if name in CONNECTIVES else _test(name, value, around) for name, value in options
+    ]
+    return _read(iter(_joined(_grouped(items))), _always)
+
+
+def asks_for_file_names(options: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether an option matches on file names, so that there must be files."""
+    return any(name in NEED_FILE for name, _ in options)
+
+
+def _always(_: Candidate) -> bool:
+    return True
+
+
+def _test(name: str, value: str, around: Surroundings) -> Test:
+    if name == "in":
+        return _test_in(value, around)
+    if name == "include":
+        return lambda c: c.shown is not None and glob_matches(value, c.shown)
+    if name == "exclude":
+        return lambda c: c.shown is None or not glob_matches(value, c.shown)
+    if name == "locked":
+        return lambda c: c.locked is True
+    if name == "unlocked":
+        return lambda c: c.locked is False
+    if name.startswith("want-"):
+        return _test_want(name, value, around)
+    return _test_term(name, value, around)
+
+
+def _test_in(value: str, around: Surroundings) -> Test:
+    if "@{" in value:
+        raise ShoalError(f"--in={value}: matching by an earlier state is not supported")
+    uuid = around.uuid_of(value)
+    if uuid == around.here:
+        return lambda c: around.is_present(c.key)
+    return lambda c: uuid in around.locations(c.key)
+
+
+def _test_want(name: str, value: str, around: Surroundings) -> Test:
+    uuid = around.uuid_of(value) if name.endswith("-by") else around.here
+    policy = around.policy(uuid)
+    if name.startswith("want-get"):
+        return lambda c: policy.wants(around.facts(c), default=False)
+    return lambda c: policy.lets_go(around.facts(c), default=True)
+
+
+def _test_term(name: str, value: str, around: Surroundings) -> Test:
+    if name not in TERMS:
+        raise ShoalError(f"unknown matching option --{name}")
+    word = f"{name}={value}" if value else name
+    try:
+        term = parse_term(word)
+    except ValueError as error:
+        raise ShoalError(str(error)) from None
+    return lambda c: term_matches(term, Question(around.here, around.facts(c)))
+
+
+def _grouped(items: Sequence[_Item]) -> list[_Item]:
+    """Make lists of what is in parentheses; open ones are closed, stray ones dropped."""
+    top: list[_Item] = []
+    groups = [top]
+    for item in items:
+        if item == "(":
+            group: list[_Item] = []
+            groups[-1].append(group)
+            groups.append(group)
+        elif item != ")":
+            groups[-1].append(item)
+        elif len(groups) > 1:
+            groups.pop()
+    return top
+
+
+def _joined(items: list[_Item]) -> list[_Item]:
+    """Put `and` between neighbours that are tests or groups."""
+    joined: list[_Item] = []
+    for item in items:
+        if joined and not isinstance(item, str) and not isinstance(joined[-1], str):
+            joined.append("and")
+        joined.append(item)
+    return joined
+
+
+def _read(items: Iterator[_Item], so_far: Test) -> Test:
+    for item in items:
+        so_far = _with(so_far, item, items)
+    return so_far
+
+
+def _next(items: Iterator[_Item]) -> Test:
+    """Read what a connective applies to; at the end that is a test that always holds."""
+    for item in items:
+        return _with(_always, item, items)
+    return _always
+
+
+def _with(so_far: Test, item: _Item, items: Iterator[_Item]) -> Test:
+    if isinstance(item, list):
+        return _read(iter(item), so_far)
+    if item == "or":
+        other = _next(items)
+        return lambda c: so_far(c) or other(c)
+    if item == "not":
+        negated = _next(items)
+        return lambda c: so_far(c) and not negated(c)
+    following = _next(items) if isinstance(item, str) else item
+    return lambda c: so_far(c) and following(c)

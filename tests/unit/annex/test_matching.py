@@ -1,0 +1,139 @@
+"""Matching options choose what git-annex 10.20261026 chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+
+import pytest
+
+from shoal.annex.matching import Candidate, asks_for_file_names, compile_options
+from shoal.errors import NoSuchRemote, ShoalError
+from shoal.preferred.facts import Facts
+from shoal.preferred.parse import parse
+from shoal.preferred.policy import Policy
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+from tests.support.facts import DictFacts
+
+HERE, B = UUID("u-here"), UUID("u-b")
+ONE = Candidate(Key.parse(b"SHA256-s1--one"), "d/f1", "f1", locked=True)
+TWO = Candidate(Key.parse(b"MD5-s2000--two"), "d/f2", "f2", locked=False)
+BARE = Candidate(Key.parse(b"SHA256-s3--three"))
+
+
+@dataclass
+class Network:
+    """This repository, and one other called b."""
+
+    copies: dict[Key, Set[UUID]]
+    here: UUID = HERE
+    wanted: dict[UUID, str] = field(default_factory=dict)
+
+    def uuid_of(self, name: str) -> UUID:
+        known = {"here": HERE, "b": B}
+        if name not in known:
+            raise NoSuchRemote(name)
+        return known[name]
+
+    def is_present(self, key: Key) -> bool:
+        return HERE in self.copies[key]
+
+    def locations(self, key: Key) -> Set[UUID]:
+        return self.copies[key]
+
+    def facts(self, candidate: Candidate) -> Facts:
+        return DictFacts(
+            candidate.key,
+            candidate.path,
+            self.copies[candidate.key],
+            groups_of={B: {"backup"}},
+            copies_wanted=2,
+        )
+
+    def policy(self, repository: UUID) -> Policy:
+        wanted = parse(self.wanted.get(repository, ""))
+        return Policy(repository, wanted, parse(""))
+
+
+NETWORK = Network(
+    {ONE.key: {HERE, B}, TWO.key: {HERE}, BARE.key: {B}},
+    wanted={HERE: "include=d/f1", B: "anything"},
+)
+
+
+def option(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def chosen(text: str) -> list[Candidate]:
+    test = compile_options([option(word) for word in text.split()], NETWORK)
+    return [candidate for candidate in (ONE, TWO, BARE) if test(candidate)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", [ONE, TWO, BARE]),
+        ("anything", [ONE, TWO, BARE]),
+        ("nothing", []),
+        ("in=here", [ONE, TWO]),
+        ("in=b", [ONE, BARE]),
+        ("not in=here", [BARE]),
+        ("in=here in=b", [ONE]),
+        ("in=here and in=b", [ONE]),
+        ("in=here or in=b", [ONE, TWO, BARE]),
+        ("not not in=b", [ONE, BARE]),
+        ("not in=b or in=b", [ONE, TWO, BARE]),
+        ("include=f*", [ONE, TWO]),
+        ("include=d/f1", []),
+        ("exclude=f1", [TWO, BARE]),
+        ("include=f1 or include=f2 in=b", [ONE]),
+        ("in=b and ( include=f1 or include=f2 )", [ONE]),
+        ("not ( include=f1 or include=f2 )", [BARE]),
+        ("( in=b", [ONE, BARE]),
+        ("in=b )", [ONE, BARE]),
+        ("or nothing", [ONE, TWO, BARE]),
+        ("not", []),
+        ("copies=2", [ONE]),
+        ("copies=backup:1", [ONE, BARE]),
+        ("lackingcopies=1", [TWO, BARE]),
+        ("inbackend=MD5", [TWO]),
+        ("securehash", [ONE, BARE]),
+        ("largerthan=1kb", [TWO]),
+        ("smallerthan=1kb", [ONE, BARE]),
+        ("locked", [ONE]),
+        ("unlocked", [TWO]),
+        ("inallgroup=backup", [ONE, BARE]),
+        ("onlyingroup=backup", [BARE]),
+        ("want-get", [ONE]),
+        ("want-drop", [TWO, BARE]),
+        ("want-get-by=b", [ONE, TWO, BARE]),
+        ("want-drop-by=b", []),
+    ],
+)
+def test_options(options: str, expected: list[Candidate]) -> None:
+    assert chosen(options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("in=nosuch", 'there is no available git remote named "nosuch"'),
+        ("in=b@{yesterday}", "--in=b@{yesterday}: matching by an earlier state is not supported"),
+        ("copies=x", "bad number for copies"),
+        ("largerthan=xx", "bad size"),
+        ("mimetype=x", "unknown matching option --mimetype"),
+        ("include=a or want-get-by=x", 'there is no available git remote named "x"'),
+    ],
+)
+def test_what_is_not_known_fails_before_anything_is_matched(options: str, message: str) -> None:
+    with pytest.raises(ShoalError) as error:
+        chosen(options)
+    assert str(error.value) == message
+
+
+def test_options_that_need_files() -> None:
+    assert asks_for_file_names([("not", ""), ("include", "*")])
+    assert not asks_for_file_names([("in", "here"), ("copies", "2")])
