@@ -17,7 +17,7 @@ def rough_size(size: int, *, long: bool = False, units: Sequence[Unit] = BYTE_UN
     """Give a size rounded to two decimals, in the largest of `units` that is not larger:
     `1.12 kB`, or `1.12 kilobytes` when `long`."""
     unit = _unit_of(size, units)
-    number = _rounded(size / unit.size)
+    number = _rounded(_in_units(size, unit))
     if not long:
         return f"{number} {unit.abbreviation}"
     return f"{number} {unit.name}" + ("" if number == "1" else "s")
@@ -26,7 +26,7 @@ def rough_size(size: int, *, long: bool = False, units: Sequence[Unit] = BYTE_UN
 def exact_size(size: int) -> str:
     """Give a size with all its digits: `1.234567 MB`, `10.0 GB`."""
     unit = _unit_of(size, BYTE_UNITS)
-    return f"{float(size / unit.size)!r} {unit.abbreviation}"
+    return f"{_in_units(size, unit)!r} {unit.abbreviation}"
 
 
 def _unit_of(size: int, units: Sequence[Unit]) -> Unit:
@@ -35,6 +35,14 @@ def _unit_of(size: int, units: Sequence[Unit]) -> Unit:
         key=lambda unit: unit.size,
         default=min(units, key=lambda unit: unit.size),
     )
+
+
+def _in_units(size: int, unit: Unit) -> float:
+    """Divide as the real program does: both are rounded to a double first."""
+    try:
+        return float(size) / float(unit.size)
+    except OverflowError:
+        return size // unit.size  # no such amount of data, but a key may claim any size
 
 
 def _rounded(value: float) -> str:

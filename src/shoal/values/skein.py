@@ -1,6 +1,6 @@
 """Skein-256-256 and Skein-512-512 in pure Python: no library that Python comes with has them.
 
-Source: "The Skein Hash Function Family", version 1.3. Slow (about a megabyte per second): for
+Source: "The Skein Hash Function Family", version 1.3. Slow (half a megabyte per second): for
 verifying existing keys, not for making many new ones.
 """
 
