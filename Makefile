@@ -42,11 +42,11 @@ $(VENV)/.runs: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "shoal needs Python 3.11 or newer" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e .
-	touch $@
+	@touch $@
 
 # Everything in pyproject.toml's dependency groups as well.
 $(VENV)/.develops: $(VENV)/.runs
 	$(BIN)/python -m pip install -q $$($(BIN)/python -c 'import tomllib; \
 	groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; \
 	print(*(name for group in groups.values() for name in group))')
-	touch $@
+	@touch $@
