@@ -1,0 +1,54 @@
+"""Keeping `annex.diskreserve` free: no content is received that would use it.
+
+What other downloads have still to write counts as used.
+Source: on-disk behaviour of git-annex 10.20261026.
+"""
+
+from __future__ import annotations
+
+import os
+
+from shoal.errors import NotEnoughSpace
+from shoal.git.transfers import TransferLog
+from shoal.values.key import Key
+from shoal.values.size import parse_size
+
+DEFAULT_RESERVE = 100_000_000  # bytes
+
+
+def parse_reserve(value: str | None) -> int:
+    """Read annex.diskreserve, in bytes; what is no size means the default."""
+    if value is None:
+        return DEFAULT_RESERVE
+    try:
+        return parse_size(value)
+    except ValueError:
+        return DEFAULT_RESERVE
+
+
+def free_bytes(directory: str) -> int:
+    """Give how many bytes a user may still write to the file system of `directory`."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+def check_reserve(
+    key: Key, annex_dir: str, reserve: int, transfers: TransferLog, *, here_already: int = 0
+) -> None:
+    """Raise NotEnoughSpace when receiving `key` would touch the reserve.
+
+    `here_already` are bytes of it that are in a temporary file. A key of unknown size needs
+    one byte.
+    """
+    needed = (1 if key.size is None else key.size) + reserve - here_already
+    free = free_bytes(annex_dir)
+    if needed <= free and transfers.most_to_come(key) <= free - needed:
+        return
+    # Looked at first, what came since then is free space that is used twice, never not at all.
+    to_come = transfers.bytes_to_come(key)
+    missing = needed + to_come - free_bytes(annex_dir)
+    if missing > 0:
+        raise NotEnoughSpace(
+            f"not enough free space, need {missing} more bytes",
+            hint="free some space, or adjust annex.diskreserve",
+        )

@@ -1,0 +1,67 @@
+"""Short-lived files in ANNEX/othertmp, and replacing a file of the repository at once.
+
+Any process may empty that directory, unless somebody holds its lock file shared. A file that
+is to appear whole is written there and renamed into place.
+Source: on-disk behaviour of git-annex 10.20261026.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from shoal.git.locks import Locker
+from shoal.git.permissions import Permissions
+
+_NUMBERS = itertools.count()
+
+
+class OtherTmp:
+    """Gives temporary names on the annex's own file system. Thread-safe."""
+
+    def __init__(self, annex_dir: str, locker: Locker, permissions: Permissions) -> None:
+        self._annex_dir = annex_dir
+        self._directory = os.path.join(annex_dir, "othertmp")
+        self._lock_file = os.path.join(annex_dir, "othertmp.lck")
+        self._locker = locker
+        self._permissions = permissions
+
+    @contextmanager
+    def file(self, name: str = "shoal") -> Iterator[str]:
+        """Give a path where nothing is; whatever is left there at the end is deleted.
+
+        `name` is the beginning of its name. The directory stays as long as the block runs.
+        """
+        with self._locker.shared(self._lock_file):
+            self._permissions.make_directory(self._directory, self._annex_dir)
+            path = os.path.join(self._directory, f"{name[:100]}.{os.getpid()}.{next(_NUMBERS)}")
+            try:
+                yield path
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write `content` to `path`, in one step for all who look."""
+        with self.file(os.path.basename(path)) as temporary:
+            write_file(self._permissions, temporary, content)
+            os.rename(temporary, path)
+
+
+def write_file(permissions: Permissions, path: str, content: bytes) -> None:
+    """Write a whole file, made with the modes of this repository when it is new."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        permissions.settle_open(fd)
+        write_all(fd, content)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, content: bytes | memoryview) -> None:
+    """Write all of `content`, however many calls it takes."""
+    done = os.write(fd, content)
+    while done < len(content):
+        done += os.write(fd, memoryview(content)[done:])
