@@ -56,6 +56,10 @@ class GitConfig:
         """Read again if a file may have changed; tell whether any value did."""
         return self._watch.changed() and self.reload()
 
+    def may_have_changed(self) -> bool:
+        """Tell whether a file may differ from what was read: a few stat calls."""
+        return self._watch.changed()
+
     def reload(self) -> bool:
         """Read everything again; tell whether any value changed."""
         self._watch.look([*self._files, *_user_files(), *_included(self._values, self._files)])

@@ -48,6 +48,11 @@ class Lock:
         if fd >= 0:
             os.close(fd)
 
+    @property
+    def files(self) -> tuple[int, ...]:
+        """The open files that a child process must inherit to keep the lock held."""
+        return (self._fd,) if self._fd >= 0 else ()
+
     def is_sane(self) -> bool:
         """Tell whether the locked file is still the one at its path.
 

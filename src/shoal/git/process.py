@@ -61,16 +61,20 @@ class Git:
     """Runs git commands in one repository. Thread-safe: it holds no process.
 
     `git_dir` None leaves it to git to find the repository, and to refuse one that it deems
-    unsafe. `environment` is added to the (cleaned) environment of every command.
+    unsafe. `environment` is added to the (cleaned) environment of every command. Commands get
+    the open files `inherited`: a lock among them is held until the last command ended, also
+    when this process is killed before.
     """
 
     git_dir: str | None
     work_tree: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    inherited: tuple[int, ...] = ()
 
-    def with_environment(self, **extra: str) -> Git:
+    def with_environment(self, *inherited: int, **extra: str) -> Git:
         """Give a runner for the same repository with more in its environment."""
-        return Git(self.git_dir, self.work_tree, {**self.environment, **extra})
+        files = (*self.inherited, *inherited)
+        return Git(self.git_dir, self.work_tree, {**self.environment, **extra}, files)
 
     def words(self, *args: str) -> list[str]:
         """Give the whole command line for the git command `args`."""
@@ -97,6 +101,7 @@ class Git:
                 stderr=stderr,
                 cwd=self.work_tree,
                 env=clean_environment(self.environment),
+                pass_fds=self.inherited,
             )
         except OSError as error:
             raise GitError(args[0], 127, f"{error.strerror}: {error.filename}") from error

@@ -15,8 +15,11 @@ from types import TracebackType
 from typing import Self
 
 from shoal.errors import NotARepository
+from shoal.git.branch import AnnexBranch
 from shoal.git.config import GitConfig
+from shoal.git.hooks import Hooks
 from shoal.git.locks import Locker
+from shoal.git.othertmp import OtherTmp
 from shoal.git.permissions import Permissions
 from shoal.git.pidlock import pidlock_of
 from shoal.git.process import CatFile, Git
@@ -117,8 +120,10 @@ class Repository:
             ),
         )
         self.cat_file = CatFile(self.git)
+        self.hooks = Hooks(place.common_dir, self.path, self.config)
         self._lock = threading.RLock()
         self._settle()
+        self.branch = AnnexBranch(self)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -170,6 +175,32 @@ class Repository:
         """Make a directory at or below ANNEX with the modes of a shared repository."""
         self.permissions.make_directory(path, self.annex_dir)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether this user may write to the annex (or make one)."""
+        there = self.annex_dir if os.path.isdir(self.annex_dir) else self.common_dir
+        return os.access(there, os.W_OK)
+
+    @cached_property
+    def private_uuids(self) -> frozenset[UUID]:
+        """The repositories that nothing must be published about: this one with annex.private,
+        remotes with remote.N.annex-private."""
+        found = set()
+        if self.config.get_bool("annex.private", False) and (own := self.config.get("annex.uuid")):
+            found.add(UUID(own))
+        for name in self.config.remotes():
+            remote = f"remote.{name}.annex"
+            if self.config.get_bool(f"{remote}-private", False):
+                uuid = self.config.get(f"{remote}-config-uuid") or self.config.get(f"{remote}-uuid")
+                if uuid:
+                    found.add(UUID(uuid))
+        return frozenset(found)
+
+    @property
+    def branch_hash_levels(self) -> int:
+        """How many hash directories the git-annex branch has: 1 with annex.tune.branchhash1."""
+        return 1 if self.config.get_bool("annex.tune.branchhash1", False) else 2
+
     @cached_property
     def database_dir(self) -> str:
         """Where databases are: ANNEX, or annex.dbdir/UUID."""
@@ -181,10 +212,11 @@ class Repository:
     def refresh(self) -> bool:
         """Notice what others changed on disk; tell whether anything may have changed."""
         with self._lock:
-            if not self.config.refresh():
-                return False
-            self._settle()
-            return True
+            changed = self.config.refresh()
+            if changed:
+                self._settle()
+                self.branch.forget_known()
+        return self.branch.refresh() or changed
 
     def close(self) -> None:
         """End the git processes. The repository may be used again afterwards."""
@@ -206,7 +238,8 @@ class Repository:
         version = self.config.get("annex.version")
         if version and version != str(VERSION):
             raise UnsupportedVersion(self.path, version)
-        self.__dict__.pop("database_dir", None)
+        for name in ("database_dir", "private_uuids"):
+            self.__dict__.pop(name, None)
         self.permissions = Permissions.parse(
             self.config.get("core.sharedrepository"),
             crippled=self.config.get_bool("annex.crippledfilesystem", False),
@@ -216,3 +249,4 @@ class Repository:
             timeout = self.config.get_float("annex.pidlocktimeout", 300.0)
             pidlock = pidlock_of(self.annex_path("pidlock"), timeout)
         self.locker = Locker(self.permissions, pidlock=pidlock)
+        self.othertmp = OtherTmp(self.annex_dir, self.locker, self.permissions)

@@ -1,0 +1,82 @@
+"""Writing many blobs at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Self
+
+from shoal.git.process import Git, GitError
+
+
+class BlobWriter:
+    """Writes blobs through one `git fast-import`, into one pack when they are many.
+
+    That is some twenty times faster than a loose object each. The blobs can be used when the
+    `with` block has ended. `hash_name` is the repository's object format, sha1 or sha256.
+    """
+
+    def __init__(self, git: Git, hash_name: str) -> None:
+        self._git = git
+        self._hash_name = hash_name
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+
+    def write(self, content: bytes) -> str:
+        """Write one blob; give its name."""
+        if self._process is None:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by _finish()
+            self._process = self._git.start(
+                "fast-import",
+                "--quiet",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
+        assert self._process.stdin is not None
+        # One write for each command: if this process is killed, git most likely sees a whole
+        # command and then the end, and leaves no crash report behind.
+        command = b"blob\ndata %d\n%s\n" % (len(content), content)
+        try:
+            done = os.write(self._process.stdin.fileno(), command)
+            while done < len(command):
+                done += os.write(self._process.stdin.fileno(), command[done:])
+        except BrokenPipeError:
+            self._finish()
+            raise GitError("fast-import", 0, "it ended early") from None
+        header = b"blob %d\0" % len(content)
+        return hashlib.new(self._hash_name, header + content, usedforsecurity=False).hexdigest()
+
+    def _finish(self) -> None:
+        process, self._process = self._process, None
+        errors, self._errors = self._errors, None
+        if process is None or errors is None:
+            return
+        assert process.stdin is not None
+        with errors:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            if process.wait() != 0:
+                errors.seek(0)
+                words = errors.read().decode("utf-8", "replace")
+                raise GitError("fast-import", process.returncode, words)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and self._process is not None:
+            self._process.kill()
+            with suppress(GitError):
+                self._finish()
+        else:
+            self._finish()

@@ -1,0 +1,339 @@
+"""The git-annex branch: what every repository knows, read and written as git-annex does.
+
+Reading: a file of the journal counts instead of the one on the branch; what the private
+journal has is added. Writing: to the journal, under its lock. commit() puts the journal on the
+branch, update() merges what was fetched or pushed into other refs. Any number of processes,
+shoal's or the real git-annex's, may do all of that at the same time and be killed at any
+point: nothing that was written is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from shoal.errors import ShoalError
+from shoal.git.freshness import Freshness
+from shoal.git.index import BranchIndex, read_status
+from shoal.git.journal import Journal
+from shoal.git.merging import Merging, unmerged_content
+from shoal.git.refs import Refs
+from shoal.git.scanning import TreeReader, scan_tree
+from shoal.logs.merge import union_merge
+from shoal.values.uuid import UUID
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
+
+Update = Callable[[bytes], bytes | None]
+"""Gives the new content of a file for its present one (b"": there is none); None: no change."""
+
+Listener = Callable[[frozenset[str] | None], None]
+"""Is told which files may have changed; None: any. It must not call the branch."""
+
+_MANY = 10_000  # changed files that are not worth naming
+
+
+class AnnexBranch:
+    """The git-annex branch of one repository. Thread-safe.
+
+    What read() gives is never older than the last refresh(). `generation` is a number that
+    grows whenever any content may have changed.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._lock = threading.RLock()
+        self._refs = Refs(repository.common_dir, repository.git)
+        self._trees = TreeReader(repository.cat_file)
+        self.journal = self._journal("journal")
+        self.private_journal = self._journal("journal-private")
+        self._freshness = Freshness((self.journal, self.private_journal))
+        self._known_tip: str | None = None
+        self._merged: dict[str, str] | None = None  # siblings that update() has dealt with
+        self._unmerged: tuple[str, ...] = ()  # those that cannot be merged: read-only
+        self._listeners: list[Listener] = []
+        self.generation = 0
+        self.trouble: ShoalError | None = None
+        """Why the last refresh() could not merge the siblings; None when it could."""
+
+    # Reading
+
+    def read(self, path: str) -> bytes:
+        """Give the content of a file, b"" when there is none.
+
+        The first read merges the siblings, as every git-annex command does; it raises
+        ShoalError when they must not be merged.
+        """
+        if self._merged is None:
+            self.update()
+        content = self._current(path, private=True)
+        if self._unmerged:
+            content = unmerged_content(self._repository, self._unmerged, path, content)
+        return content
+
+    def scan(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Give every file with its content, each once, or only those with a `wanted` path.
+
+        Runs in bounded memory, as fast as git can read. The order is the branch's, followed
+        by files that are only in the journal.
+        """
+        if self._merged is None:
+            self.update()
+        journalled = {path for path, _ in self.journal.signatures()}
+        if self._repository.private_uuids:
+            journalled |= {path for path, _ in self.private_journal.signatures()}
+        tip = self.tip  # after the journal was listed: what vanished from it is in here
+        if self._unmerged:
+            return self._scan_unmerged(tip, journalled, wanted)
+        return self._scan_merged(tip, journalled, wanted)
+
+    def _scan_merged(
+        self, tip: str | None, journalled: set[str], wanted: Callable[[str], bool] | None
+    ) -> Iterator[tuple[str, bytes]]:
+        if tip is not None:
+            for path, content in scan_tree(self._repository.git, tip, wanted):
+                if path in journalled:
+                    journalled.discard(path)
+                    content = self.read(path)
+                yield path, content
+        for path in sorted(journalled):
+            if (wanted is None or wanted(path)) and (content := self.read(path)):
+                yield path, content
+
+    def _scan_unmerged(
+        self, tip: str | None, journalled: set[str], wanted: Callable[[str], bool] | None
+    ) -> Iterator[tuple[str, bytes]]:
+        """Scan when there are siblings that cannot be merged: paths of all, read one by one."""
+        paths = set(journalled)
+        for commit in (tip, *self._unmerged):
+            paths.update(self.paths(commit) if commit else ())
+        for path in sorted(paths):
+            if wanted is None or wanted(path):
+                yield path, self.read(path)
+
+    def paths(self, commit: str | None = None) -> list[str]:
+        """Give the paths of all committed files on the branch, or in another commit of it."""
+        commit = commit or self.tip
+        if commit is None:
+            return []
+        listed = self._repository.git.run("ls-tree", "-r", "-z", "--name-only", commit)
+        return [os.fsdecode(path) for path in listed.split(b"\0") if path]
+
+    @property
+    def tip(self) -> str | None:
+        """The commit that the branch is at now; None when there is no branch."""
+        with self._lock:
+            return self._refs.tip()
+
+    @property
+    def siblings(self) -> dict[str, str]:
+        """The other refs named git-annex, and their commits."""
+        with self._lock:
+            return dict(self._refs.siblings())
+
+    # Writing
+
+    def change(self, path: str, update: Update, *, regarding: UUID | None = None) -> bool:
+        """Change a file: read, `update` and write under the journal's lock.
+
+        `regarding` is the repository that the change is about; when that is a private one,
+        it is recorded in private. Tells whether anything was written.
+        """
+        return self.change_many([(path, update)], regarding=regarding) > 0
+
+    def change_many(
+        self, changes: Iterable[tuple[str, Update]], *, regarding: UUID | None = None
+    ) -> int:
+        """Change many files while the journal is locked once; tell how many changed."""
+        private = regarding is not None and regarding in self._repository.private_uuids
+        journal = self.private_journal if private else self.journal
+        written: set[str] = set()
+        with self._locked_journal():
+            try:
+                for path, update in changes:
+                    old = self._current(path, private=private)
+                    new = update(old)
+                    if new is not None and new != old:
+                        journal.write(path, new)
+                        written.add(path)
+            finally:
+                if written:
+                    self._announce(frozenset(written))
+        return len(written)
+
+    def commit(self, message: str | None = None) -> bool:
+        """Commit what is in the journal to the branch; tell whether there was anything.
+
+        `message` is by default what the user configured, or "update".
+        """
+        if self.journal.is_empty():
+            return False
+        if message is None:
+            message = self.commit_message("update")
+        with self.locked_index() as index:
+            names = self.journal.names()
+            if not names:
+                return False
+            base = index.prepare()
+            index.stage_journal(self.journal, names)
+            status = index.status()
+            tip = index.commit(message)
+            self.journal.remove(names)
+            with self._lock:
+                if index.parent == base == status == self._known_tip:
+                    self._known_tip = tip  # nothing but what was in the journal
+                self._notice(tip)
+        self.run_hook()
+        return True
+
+    def commit_message(self, default: str) -> str:
+        """Give the message for a commit of the branch: what the user configured, or `default`."""
+        hooks, config = self._repository.hooks, self._repository.config
+        found = hooks.output("commitmessage-annex", "annex.commitmessage-command")
+        if found is None:
+            found = config.get("annex.commitmessage")
+        return default if found is None else found.removesuffix("\n")
+
+    def run_hook(self) -> None:
+        """Run what the user wants to be run after the branch changed."""
+        self._repository.hooks.run("post-update-annex", "annex.post-update-command")
+
+    # Freshness
+
+    def update(self) -> bool:
+        """Merge the siblings into the branch; tell whether there was anything to merge.
+
+        Raises ShoalError when one must not be merged: it is tuned in another way, or it went
+        through a transition that is not known here.
+        """
+        with self._lock:
+            siblings = dict(self._refs.siblings())
+            tip = self._refs.tip()
+        unmerged = []
+        enabled = self._repository.config.get_bool("annex.merge-annex-branches", True)
+        if enabled and siblings != self._merged:
+            merging = Merging(self._repository, siblings)
+            unmerged = merging.find_unmerged(tip)
+            if unmerged and not self._repository.is_writable:
+                self._settle(siblings, tuple(one.commit for one in unmerged))
+                return True
+            if unmerged:
+                with self.locked_index() as index:
+                    merging.merge(index, self.journal, unmerged)
+                self.run_hook()
+        self._settle(siblings, ())
+        return bool(unmerged)
+
+    def refresh(self) -> bool:
+        """Notice what others changed, with a few stat calls; tell whether anything may have.
+
+        New siblings are merged. When that is impossible, `trouble` says why, and what is
+        known without them stays in use.
+        """
+        before = self.generation
+        if self._merged is None or self.siblings != self._merged:
+            try:
+                self.update()
+                self.trouble = None
+            except ShoalError as error:
+                self.trouble = error
+                self._settle(self.siblings, ())
+        with self._lock:
+            self._notice(self._refs.tip())
+            if paths := self._freshness.changed_paths():
+                self._announce(paths)
+            return self.generation != before
+
+    def on_change(self, listener: Listener) -> None:
+        """Have `listener` told whenever files may have changed."""
+        self._listeners.append(listener)
+
+    def forget_known(self) -> None:
+        """Take everything for changed: the configuration did."""
+        with self._lock:
+            self._merged = None
+            self.journal = self._journal("journal")
+            self.private_journal = self._journal("journal-private")
+            self._announce(None)
+
+    def _settle(self, siblings: dict[str, str], unmerged: tuple[str, ...]) -> None:
+        """Remember that these siblings are dealt with."""
+        with self._lock:
+            self._merged = siblings
+            if unmerged != self._unmerged:
+                self._unmerged = unmerged
+                self._announce(None)
+            self._notice(self._refs.tip())
+
+    def _notice(self, tip: str | None) -> None:
+        """Work out which files changed when the branch is somewhere else than before."""
+        known, self._known_tip = self._known_tip, tip
+        if tip == known:
+            return
+        if tip is None or known is None:
+            self._announce(None)
+            return
+        words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", known, tip)
+        status, out, _ = self._repository.git.ask(*words)
+        paths = [os.fsdecode(path) for path in out.split(b"\0") if path]
+        self._announce(frozenset(paths) if status == 0 and len(paths) <= _MANY else None)
+
+    def _announce(self, paths: frozenset[str] | None) -> None:
+        with self._lock:
+            self.generation += 1
+            for listener in self._listeners:
+                listener(paths)
+
+    # Small things
+
+    def _current(self, path: str, *, private: bool) -> bytes:
+        """Give the content of a file without looking at siblings."""
+        content = self.journal.read(path)
+        tip = self.tip
+        if content is None:
+            content = b"" if tip is None else self._trees.read(tip, path)
+        elif tip is not None and tip != read_status(self._repository.annex_path("index.lck")):
+            # Somebody pushed to the branch itself: the journal must not hide that.
+            content = union_merge(content, self._trees.read(tip, path))
+        if private and self._repository.private_uuids:
+            content += self.private_journal.read(path) or b""
+        return content
+
+    @contextmanager
+    def _locked_journal(self) -> Iterator[tuple[int, ...]]:
+        """Hold the journal's lock; gives the files that keep it held in a child process."""
+        repository = self._repository
+        repository.make_directory(repository.annex_dir)
+        with repository.locker.exclusive(repository.lock_path("journal")) as lock:
+            yield lock.files
+
+    @contextmanager
+    def locked_index(self) -> Iterator[BranchIndex]:
+        """Hold the journal's lock and use the index.
+
+        The lock stays held until git commands in it have ended, even when this process is
+        killed, so that nobody finds the index half written.
+        """
+        repository = self._repository
+        with self._locked_journal() as files:
+            yield BranchIndex(
+                repository.git.with_environment(*files, **repository.locker.child_environment()),
+                repository.annex_dir,
+                refs=self._refs,
+                cat_file=repository.cat_file,
+                config=repository.config,
+                othertmp=repository.othertmp,
+            )
+
+    def _journal(self, name: str) -> Journal:
+        repository = self._repository
+        return Journal(
+            repository.annex_path(name),
+            repository.annex_dir,
+            repository.othertmp,
+            repository.permissions,
+        )

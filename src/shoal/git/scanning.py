@@ -1,0 +1,134 @@
+"""Reading many files of a commit: streams from git to git, and single files by tree.
+
+A whole branch goes from `ls-tree -r` through `cat-file --batch --buffer`, so that it takes
+little memory and git never waits for us.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import IO
+
+from shoal.git.process import CatFile, Git, GitError
+
+_CHUNK = 1 << 18  # bytes
+_OFTEN = 8  # lookups in one commit after which its top tree is worth keeping
+_TREE = b"40000"
+
+
+def scan_tree(
+    git: Git, commit: str, wanted: Callable[[str], bool] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Give path and content of every file in `commit`, or of those with a `wanted` path."""
+    listing = git.start("ls-tree", "-r", "-z", commit)
+    reading = git.start(
+        "cat-file", "--buffer", "--batch=%(objectsize) %(rest)", stdin=subprocess.PIPE
+    )
+    assert listing.stdout is not None
+    assert reading.stdin is not None
+    assert reading.stdout is not None
+    feeder = threading.Thread(
+        target=_feed, args=(listing.stdout, reading.stdin, wanted), daemon=True
+    )
+    feeder.start()
+    complete = False
+    try:
+        yield from _contents(reading.stdout)
+        complete = True
+    finally:
+        if not complete:
+            listing.kill()
+            reading.kill()
+        feeder.join()
+        for process in (listing, reading):
+            _end(process, complete)
+
+
+def _end(process: subprocess.Popen[bytes], complete: bool) -> None:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        words = process.stderr.read().decode("utf-8", "replace")
+    if process.wait() != 0 and complete:
+        raise GitError("ls-tree or cat-file", process.returncode, words)
+
+
+def _feed(listed: IO[bytes], asked: IO[bytes], wanted: Callable[[str], bool] | None) -> None:
+    """Turn the lines `MODE blob SHA TAB PATH` of ls-tree into questions for cat-file."""
+    rest = b""
+    with suppress(BrokenPipeError), asked:
+        while chunk := listed.read(_CHUNK):
+            *entries, rest = (rest + chunk).split(b"\0")
+            lines = []
+            for entry in entries:
+                info, _, path = entry.partition(b"\t")
+                if wanted is None or wanted(os.fsdecode(path)):
+                    lines.append(b"%s %s\n" % (info[12:], path))
+            asked.write(b"".join(lines))
+
+
+def _contents(answers: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    while header := answers.readline():
+        size, _, path = header[:-1].partition(b" ")
+        if not size.isdigit():
+            raise GitError("cat-file", 1, f"a blob of the git-annex branch is missing: {header!r}")
+        content = answers.read(int(size) + 1)
+        yield os.fsdecode(path), content[:-1]
+
+
+class TreeReader:
+    """Reads single files of a commit. After some questions about one commit its top tree is
+    kept, since git would unpack it for each. Thread-safe."""
+
+    def __init__(self, cat_file: CatFile) -> None:
+        self._cat_file = cat_file
+        self._commit = ""
+        self._asked = 0
+        self._top: dict[bytes, bytes] | None = None  # directories at the top, and their trees
+
+    def read(self, commit: str, path: str) -> bytes:
+        """Give the content of a file, b"" when it is not there."""
+        found = self._cat_file.read(self._name(commit, os.fsencode(path)))
+        return b"" if found is None else found.content
+
+    def read_many(self, commit: str, paths: list[str]) -> list[bytes]:
+        """Give the contents of files, b"" for those that are not there."""
+        names = [self._name(commit, os.fsencode(path)) for path in paths]
+        found = self._cat_file.read_many(names)
+        return [b"" if one is None else one.content for one in found]
+
+    def _name(self, commit: str, path: bytes) -> bytes:
+        directory, slash, rest = path.partition(b"/")
+        top = self._top_of(commit) if slash else None
+        if top is None:
+            return b"%s:%s" % (commit.encode(), path)
+        return b"%s:%s" % (top.get(directory, b"0" * len(commit)), rest)
+
+    def _top_of(self, commit: str) -> dict[bytes, bytes] | None:
+        if commit != self._commit:
+            self._commit, self._asked, self._top = commit, 0, None
+        self._asked += 1
+        if self._top is None and self._asked >= _OFTEN:
+            tree = self._cat_file.read(f"{commit}^{{tree}}".encode())
+            top = {} if tree is None else _directories(tree.content, len(commit) // 2)
+            if commit == self._commit:
+                self._top = top
+            return top
+        return self._top
+
+
+def _directories(tree: bytes, hash_size: int) -> dict[bytes, bytes]:
+    """Give name and tree of each directory in a tree object."""
+    found = {}
+    at = 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        mode, name = tree[at:end].split(b" ", 1)
+        at = end + 1 + hash_size
+        if mode == _TREE:
+            found[name] = tree[end + 1 : at].hex().encode()
+    return found
