@@ -6,17 +6,22 @@ import re
 
 from shoal.logs.uuidlog import UuidLog
 from shoal.values.clock import Clock
+from shoal.values.text import SPACE, to_text
 from shoal.values.uuid import UUID
 
 PATH = "activity.log"
 FSCK = b"Fsck"
 
-_FSCK = re.compile(rb"[ \t(]*Fsck(?![\w'])")
+# Groups: the opening parentheses before the word, the closing ones behind it.
+_FSCK = re.compile(rf"([{SPACE}(]*)Fsck(?![\w'])((?:[{SPACE}]*\))*)")
 
 
 def _read(text: bytes) -> bytes:
-    """The real program reads one word that it knows, and keeps any other text as it is."""
-    return FSCK if _FSCK.match(text) else text
+    """Recognise the one word that is known, as laxly as the real program; else keep the text."""
+    found = _FSCK.match(to_text(text))
+    if found is None or found[1].count("(") > found[2].count(")"):
+        return text
+    return FSCK
 
 
 LOG: UuidLog[bytes] = UuidLog(_read, bytes)

@@ -7,10 +7,9 @@ An identifier with `:`, CR, LF or a leading `!` is written as `!` and base64.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-
 from shoal.logs.entries import read_uuid
 from shoal.logs.maplog import MapLog
+from shoal.values.base64text import decode_base64, encode_base64
 from shoal.values.clock import Clock
 from shoal.values.key import Key
 from shoal.values.keypath import log_path
@@ -32,7 +31,7 @@ def _read_one(text: bytes) -> bytes:
     if not text.startswith(b"!"):
         return text
     try:
-        return b64decode(text[1:], validate=True)
+        return decode_base64(text[1:])
     except ValueError:
         return text
 
@@ -43,7 +42,7 @@ def _write(identifiers: tuple[bytes, ...]) -> bytes:
 
 def _write_one(identifier: bytes) -> bytes:
     if identifier.startswith(b"!") or set(identifier) & set(b":\r\n"):
-        return b"!" + b64encode(identifier)
+        return b"!" + encode_base64(identifier)
     return identifier
 
 

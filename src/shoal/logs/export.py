@@ -52,7 +52,7 @@ def _write_field(field: Participants) -> bytes:
 def _read(text: bytes) -> Exported:
     if _TREES.fullmatch(text) is None:
         raise ValueError(f"not a list of trees: {text[:80]!r}")
-    tree, *incomplete = text.split()
+    tree, *incomplete = text.removesuffix(b" ").split(b" ")
     return Exported(tree, tuple(incomplete))
 
 

@@ -10,11 +10,11 @@ Source: log-write vectors of git-annex 10.20261026.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shoal.logs.entries import split_lines
+from shoal.values.base64text import decode_base64, encode_base64
 from shoal.values.clock import SECOND, Clock, next_clock, parse_clock, render_clock
 from shoal.values.key import Key
 from shoal.values.keypath import log_path
@@ -133,7 +133,7 @@ def _read_value(word: bytes) -> tuple[bytes, bool] | None:
         return None
     if value.startswith(b"!"):
         try:
-            value = b64decode(value[1:], validate=True)
+            value = decode_base64(value[1:])
         except ValueError:
             return None
     return value, sign == b"+"
@@ -228,7 +228,7 @@ def _write(changes: Changes) -> bytes:
 
 def _write_value(value: bytes) -> bytes:
     if value.startswith(b"!") or set(value) & set(b" \r\n"):
-        return b"!" + b64encode(value)
+        return b"!" + encode_base64(value)
     return value
 
 

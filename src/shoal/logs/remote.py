@@ -103,6 +103,6 @@ def change(log: bytes, uuid: UUID, config: Mapping[str, str], now: Clock) -> byt
     Raises ValueError for a name that has white space or `=`: it could not be read back.
     """
     for key in config:
-        if not key or "=" in key or words(key) != [key]:
+        if "=" in key or words(key) not in ([key], []):
             raise ValueError(f"not a name for a remote's setting: {key!r}")
     return LOG.change(log, uuid, _own(config) if SAMEAS_UUID in config else dict(config), now)
