@@ -248,7 +248,7 @@ class MemoryRemote(Remote):
         if self.locks[key] or self.retained_until.get(key, 0) > self.clock:
             return RemoveResult(False, error="content is locked")
         if before is not None and self.clock >= before:
-            return RemoveResult(False, error="removal time has passed")
+            return RemoveResult(False)
         del self.objects[key]
         return RemoveResult(True, self.stored_in)
 

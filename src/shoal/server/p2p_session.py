@@ -102,8 +102,9 @@ class _Server:
     async def event(self) -> Event:
         """Wait for what the client says next. After End it stays at End."""
         while self._end is None:
-            await self._flush()
+            await self._flush()  # the answer to what came before
             event = self._session.next_event()
+            await self._flush()  # what the session itself had to say
             if event is None:
                 self._session.feed(await self._stream.receive())
                 continue

@@ -1,0 +1,474 @@
+"""P2P protocol messages as data; nothing here reads, writes or waits.
+
+Wire form: VERB, fields split at one white space character each, LF. The last field keeps the
+rest of the line. `bytes(message)` is the line with its LF; parse_line() reads one.
+Source: git-annex's P2P protocol design page; bytes checked against git-annex 10.20261026
+(golden sessions in tests/fixtures/p2p).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from shoal.values.associated import escape_associated, parse_associated
+from shoal.values.key import Key
+from shoal.values.number import read_int
+from shoal.values.uuid import UUID, parse_uuid, uuid_bytes
+
+NEWEST_VERSION = 4
+MAX_LINE = 32 * 1024
+"""A line this long, LF not counted, ends the connection."""
+SERVICES = (b"git-upload-pack", b"git-receive-pack")
+
+# White space as the real program sees it in a UTF-8 locale, one character per match.
+_SPACE = re.compile(
+    rb"[ \t\n\r\f\v]|\xc2\xa0|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
+)
+_TOKEN = re.compile(rb"[a-z0-9]*")
+_MAX_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A message without parameters."""
+
+    verb: ClassVar[bytes] = b""
+
+    @classmethod
+    def parse(cls, rest: bytes) -> Self:
+        if rest:
+            raise ValueError("a parameter too many")
+        return cls()
+
+    def __bytes__(self) -> bytes:
+        return self.verb + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _OfKey:
+    """A message about a key, and nothing else."""
+
+    verb: ClassVar[bytes] = b""
+    key: Key
+
+    @classmethod
+    def parse(cls, key: bytes) -> Self:
+        return cls(Key.parse(key))
+
+    def __bytes__(self) -> bytes:
+        return b"%s %s\n" % (self.verb, bytes(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class _WithUUIDs:
+    """A message with a list of UUIDs, which may be empty."""
+
+    verb: ClassVar[bytes] = b""
+    uuids: tuple[UUID, ...]
+
+    @classmethod
+    def parse(cls, rest: bytes) -> Self:
+        return cls(tuple(parse_uuid(word) for word in _SPACE.split(rest) if word))
+
+    def __bytes__(self) -> bytes:
+        return b" ".join([self.verb, *map(uuid_bytes, self.uuids)]) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """A client on a socket shows its token. Answer: AuthSuccess or AuthFailure."""
+
+    client: UUID
+    token: bytes  # lower case letters and digits; never shown by repr()
+
+    @classmethod
+    def parse(cls, rest: bytes) -> Auth:
+        client, token = [*_SPACE.split(rest, 1), b""][:2]
+        if not _TOKEN.fullmatch(token.lower()):
+            raise ValueError("a token has letters and digits only")
+        return cls(parse_uuid(client), token.lower())
+
+    def __bytes__(self) -> bytes:
+        return b"AUTH %s %s\n" % (uuid_bytes(self.client), self.token)
+
+    def __repr__(self) -> str:
+        return f"Auth({self.client!r}, …)"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSuccess:
+    """The session begins; `server` is the repository that is served."""
+
+    server: UUID
+
+    @classmethod
+    def parse(cls, server: bytes) -> AuthSuccess:
+        return cls(parse_uuid(server))
+
+    def __bytes__(self) -> bytes:
+        return b"AUTH-SUCCESS %s\n" % uuid_bytes(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Client: the newest version that I speak; server: the version that we speak from now on."""
+
+    number: int
+
+    @classmethod
+    def parse(cls, number: bytes) -> Version:
+        return cls(_count(number))
+
+    def __bytes__(self) -> bytes:
+        return b"VERSION %d\n" % self.number
+
+
+class Bypass(_WithUUIDs):
+    """Gateways that must not be asked again. No answer."""
+
+    __slots__ = ()
+    verb = b"BYPASS"
+
+
+class CheckPresent(_OfKey):
+    """Is the content there? Answer: Success, Failure, or Error when that is not known."""
+
+    __slots__ = ()
+    verb = b"CHECKPRESENT"
+
+
+class LockContent(_OfKey):
+    """Let nobody remove the content until my next message. Answer: Success or Failure."""
+
+    __slots__ = ()
+    verb = b"LOCKCONTENT"
+
+
+class Remove(_OfKey):
+    """Remove the content. Answer: Success, Failure, their -PLUS forms, or Error."""
+
+    __slots__ = ()
+    verb = b"REMOVE"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBefore:
+    """Remove, but only while the server's clock is before `time` (whole seconds)."""
+
+    time: int
+    key: Key
+
+    @classmethod
+    def parse(cls, time: bytes, key: bytes) -> RemoveBefore:
+        return cls(_integer(time), Key.parse(key))
+
+    def __bytes__(self) -> bytes:
+        return b"REMOVE-BEFORE %d %s\n" % (self.time, bytes(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """The server's monotonic clock, in whole seconds."""
+
+    time: int
+
+    @classmethod
+    def parse(cls, time: bytes) -> Timestamp:
+        return cls(_integer(time))
+
+    def __bytes__(self) -> bytes:
+        return b"TIMESTAMP %d\n" % self.time
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Send the content of `key` from byte `offset` on. Answer: Data, the bytes, and from
+    version 1 on Valid or Invalid; then the client says Success or Failure."""
+
+    offset: int
+    file: bytes  # associated file: a relative path, b"" for none
+    key: Key
+
+    @classmethod
+    def parse(cls, offset: bytes, file: bytes, key: bytes) -> Get:
+        return cls(_count(offset), parse_associated(file), Key.parse(key))
+
+    def __bytes__(self) -> bytes:
+        return b"GET %d %s %s\n" % (self.offset, escape_associated(self.file), bytes(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """I want to send the content of `key`. Answer: PutFrom, AlreadyHave(Plus) or Error."""
+
+    file: bytes  # associated file: a relative path, b"" for none
+    key: Key
+
+    @classmethod
+    def parse(cls, file: bytes, key: bytes) -> Put:
+        return cls(parse_associated(file), Key.parse(key))
+
+    def __bytes__(self) -> bytes:
+        return b"PUT %s %s\n" % (escape_associated(self.file), bytes(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class PutFrom:
+    """Send the content from byte `offset` on."""
+
+    offset: int
+
+    @classmethod
+    def parse(cls, offset: bytes) -> PutFrom:
+        return cls(_count(offset))
+
+    def __bytes__(self) -> bytes:
+        return b"PUT-FROM %d\n" % self.offset
+
+
+class AlreadyHavePlus(_WithUUIDs):
+    """No need to send: these repositories have the content already."""
+
+    __slots__ = ()
+    verb = b"ALREADY-HAVE-PLUS"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Exactly `length` bytes follow, and then the next line at once."""
+
+    length: int
+
+    @classmethod
+    def parse(cls, length: bytes) -> Data:
+        return cls(_count(length))
+
+    def __bytes__(self) -> bytes:
+        return b"DATA %d\n" % self.length
+
+
+class SuccessPlus(_WithUUIDs):
+    """Done; these repositories stored or removed the content."""
+
+    __slots__ = ()
+    verb = b"SUCCESS-PLUS"
+
+
+class FailurePlus(_WithUUIDs):
+    """Failed; all the same these repositories stored or removed the content."""
+
+    __slots__ = ()
+    verb = b"FAILURE-PLUS"
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Let me talk with a git service. Answer: Data messages, then ConnectDone."""
+
+    service: bytes  # one of SERVICES
+
+    @classmethod
+    def parse(cls, service: bytes) -> Connect:
+        if service not in SERVICES:
+            raise ValueError("not a git service")
+        return cls(service)
+
+    def __bytes__(self) -> bytes:
+        return b"CONNECT %s\n" % self.service
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectDone:
+    """The git service has ended with this exit code."""
+
+    code: int
+
+    @classmethod
+    def parse(cls, code: bytes) -> ConnectDone:
+        return cls(_integer(code))
+
+    def __bytes__(self) -> bytes:
+        return b"CONNECTDONE %d\n" % self.code
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Refs have changed: their new object ids."""
+
+    objects: tuple[bytes, ...]
+
+    @classmethod
+    def parse(cls, rest: bytes) -> Changed:
+        return cls(tuple(word for word in _SPACE.split(rest) if word))
+
+    def __bytes__(self) -> bytes:
+        return b" ".join([b"CHANGED", *self.objects]) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """It failed, for this reason. As a request: the sender gives up."""
+
+    text: str = ""
+
+    @classmethod
+    def parse(cls, text: bytes) -> Error:
+        return cls(text.decode("utf-8", "surrogateescape"))
+
+    def __bytes__(self) -> bytes:
+        text = self.text.encode("utf-8", "surrogateescape")[: MAX_LINE // 2]
+        return b"ERROR %s\n" % re.sub(rb"[\r\n]+", b" ", text)
+
+
+class AuthFailure(_Plain):
+    """The token is wrong; another may be tried."""
+
+    __slots__ = ()
+    verb = b"AUTH-FAILURE"
+
+
+class UnlockContent(_Plain):
+    """The lock is not needed any more. No answer."""
+
+    __slots__ = ()
+    verb = b"UNLOCKCONTENT"
+
+
+class GetTimestamp(_Plain):
+    """What does your clock say? Answer: Timestamp."""
+
+    __slots__ = ()
+    verb = b"GETTIMESTAMP"
+
+
+class AlreadyHave(_Plain):
+    """No need to send: the content is there already."""
+
+    __slots__ = ()
+    verb = b"ALREADY-HAVE"
+
+
+class DataPresent(_Plain):
+    """In place of Data (version 4): the content has come another way, look."""
+
+    __slots__ = ()
+    verb = b"DATA-PRESENT"
+
+
+class Valid(_Plain):
+    """The data just sent did not change while it was read."""
+
+    __slots__ = ()
+    verb = b"VALID"
+
+
+class Invalid(_Plain):
+    """The data just sent cannot be trusted."""
+
+    __slots__ = ()
+    verb = b"INVALID"
+
+
+class Success(_Plain):
+    """Yes, or done."""
+
+    __slots__ = ()
+    verb = b"SUCCESS"
+
+
+class Failure(_Plain):
+    """No, or not done."""
+
+    __slots__ = ()
+    verb = b"FAILURE"
+
+
+class NotifyChange(_Plain):
+    """Tell me when refs change. Answer, some time: Changed."""
+
+    __slots__ = ()
+    verb = b"NOTIFYCHANGE"
+
+
+Message = (
+    Auth | AuthSuccess | AuthFailure | Version | Bypass | CheckPresent | LockContent
+    | UnlockContent | Remove | RemoveBefore | GetTimestamp | Timestamp | Get | Put | PutFrom
+    | AlreadyHave | AlreadyHavePlus | Data | DataPresent | Valid | Invalid | Success | Failure
+    | SuccessPlus | FailurePlus | Connect | ConnectDone | NotifyChange | Changed | Error
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A line that does not parse. Not an exception: a server answers it and goes on."""
+
+    line: bytes
+
+
+# The protocol at a glance: verb -> how many fields (0: the parser wants the rest as it is,
+# which may be empty), and what reads them.
+_PARSERS: dict[bytes, tuple[int, Callable[..., Message]]] = {
+    b"AUTH": (0, Auth.parse),
+    b"AUTH-SUCCESS": (1, AuthSuccess.parse),
+    b"AUTH-FAILURE": (0, AuthFailure.parse),
+    b"VERSION": (1, Version.parse),
+    b"BYPASS": (0, Bypass.parse),
+    b"CHECKPRESENT": (1, CheckPresent.parse),
+    b"LOCKCONTENT": (1, LockContent.parse),
+    b"UNLOCKCONTENT": (0, UnlockContent.parse),
+    b"REMOVE": (1, Remove.parse),
+    b"REMOVE-BEFORE": (2, RemoveBefore.parse),
+    b"GETTIMESTAMP": (0, GetTimestamp.parse),
+    b"TIMESTAMP": (1, Timestamp.parse),
+    b"GET": (3, Get.parse),
+    b"PUT": (2, Put.parse),
+    b"PUT-FROM": (1, PutFrom.parse),
+    b"ALREADY-HAVE": (0, AlreadyHave.parse),
+    b"ALREADY-HAVE-PLUS": (0, AlreadyHavePlus.parse),
+    b"DATA": (1, Data.parse),
+    b"DATA-PRESENT": (0, DataPresent.parse),
+    b"VALID": (0, Valid.parse),
+    b"INVALID": (0, Invalid.parse),
+    b"SUCCESS": (0, Success.parse),
+    b"FAILURE": (0, Failure.parse),
+    b"SUCCESS-PLUS": (0, SuccessPlus.parse),
+    b"FAILURE-PLUS": (0, FailurePlus.parse),
+    b"CONNECT": (1, Connect.parse),
+    b"CONNECTDONE": (1, ConnectDone.parse),
+    b"NOTIFYCHANGE": (0, NotifyChange.parse),
+    b"CHANGED": (0, Changed.parse),
+    b"ERROR": (0, Error.parse),
+}
+
+
+def parse_line(line: bytes) -> Message | Unknown:
+    """Parse one line, without its LF or CR LF."""
+    verb, rest = [*_SPACE.split(line, 1), b""][:2]
+    if verb not in _PARSERS:
+        return Unknown(line)
+    count, parse = _PARSERS[verb]
+    fields = _SPACE.split(rest, count - 1) if count > 1 else [rest]
+    if count > 1 and len(fields) != count:
+        return Unknown(line)
+    try:
+        return parse(*fields)
+    except ValueError:
+        return Unknown(line)
+
+
+def _integer(text: bytes) -> int:
+    number = read_int(text)
+    if abs(number) > _MAX_NUMBER:
+        raise ValueError("the number is out of range")
+    return number
+
+
+def _count(text: bytes) -> int:
+    """Read a number that cannot be negative (the real server breaks on those)."""
+    number = _integer(text)
+    if number < 0:
+        raise ValueError("the number is negative")
+    return number

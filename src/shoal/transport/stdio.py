@@ -1,0 +1,174 @@
+"""Byte streams over file descriptors: our own stdin and stdout, and those of a child process.
+
+Bytes go from the kernel to the reader of the stream without a copy in between, and files go to
+the peer by sendfile() where the kernel can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
+
+from shoal.transport.stream import FILE_CHUNK, ByteStream
+
+_READ_SIZE = 1 << 18  # bytes asked for at a time
+_PIPE_SIZE = 1 << 20  # what a pipe should hold, where the kernel allows it
+_GONE = (BrokenPipeError, ConnectionResetError)
+_PATIENCE = 10.0  # seconds for which a child may take to end by itself
+
+
+class FdStream(ByteStream):
+    """A stream over a descriptor to read from and one to write to (perhaps the same).
+
+    They are made non-blocking; aclose() closes them.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._open = {read_fd, write_fd}
+        for fd in self._open:
+            os.set_blocking(fd, False)
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                with contextlib.suppress(OSError):
+                    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+    async def receive(self) -> bytes:
+        await asyncio.sleep(0)  # a fast peer must not keep the other tasks from running
+        while True:
+            try:
+                return os.read(self._read_fd, _READ_SIZE)
+            except BlockingIOError:
+                await self._ready(self._read_fd, writing=False)
+            except _GONE:
+                return b""
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        await asyncio.sleep(0)
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._write_fd, rest) :]
+            except BlockingIOError:
+                await self._ready(self._write_fd, writing=True)
+
+    async def send_file(self, path: str, offset: int, length: int) -> int:
+        sent = 0
+        with open(path, "rb", buffering=0) as file:
+            while sent < length:
+                count = min(FILE_CHUNK, length - sent)
+                try:
+                    moved = os.sendfile(self._write_fd, file.fileno(), offset + sent, count)
+                except BlockingIOError:
+                    await self._ready(self._write_fd, writing=True)
+                    continue
+                except OSError as error:
+                    if error.errno not in {errno.EINVAL, errno.ENOSYS}:
+                        raise
+                    rest = await super().send_file(path, offset + sent, length - sent)
+                    return sent + rest
+                if moved == 0:
+                    break
+                sent += moved
+                await asyncio.sleep(0)
+        return sent
+
+    async def _ready(self, fd: int, *, writing: bool) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        add: Callable[..., object] = loop.add_writer if writing else loop.add_reader
+        remove: Callable[[int], bool] = loop.remove_writer if writing else loop.remove_reader
+        add(fd, _wake, ready)
+        try:
+            await ready
+        finally:
+            remove(fd)
+
+    def end_sending(self) -> None:
+        """Let the peer see that no more bytes will come. Receiving goes on."""
+        if self._write_fd != self._read_fd:
+            self._close(self._write_fd)
+
+    async def aclose(self) -> None:
+        for fd in tuple(self._open):
+            self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        if fd in self._open:
+            self._open.remove(fd)
+            os.close(fd)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def own_stdio() -> FdStream:
+    """Give the stream over this process's standard input and output.
+
+    The numbers 0 and 1 then lead to /dev/null and to stderr, so that no print and no child
+    process can break the protocol.
+    """
+    stream = FdStream(os.dup(0), os.dup(1))
+    with open(os.devnull, "rb") as null:
+        os.dup2(null.fileno(), 0)
+    os.dup2(2, 1)
+    return stream
+
+
+class ProcessStream(FdStream):
+    """A stream to the standard input and output of a child process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], read_fd: int, write_fd: int) -> None:
+        super().__init__(read_fd, write_fd)
+        self._process = process
+
+    @classmethod
+    async def start(
+        cls,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        stderr: int | None = None,
+    ) -> Self:
+        """Start a program. Its stderr is ours unless a descriptor is given.
+
+        Raises OSError when it cannot be started.
+        """
+        process = await asyncio.to_thread(
+            subprocess.Popen, words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=stderr, env=env, cwd=cwd, bufsize=0, start_new_session=False,
+        )  # fmt: skip
+        if process.stdin is None or process.stdout is None:
+            raise OSError("the child process has no pipes")
+        read_fd, write_fd = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
+        process.stdin.close()
+        process.stdout.close()
+        return cls(process, read_fd, write_fd)
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Wait for the child's end; give its exit code (negative: the signal that ended it)."""
+        return await asyncio.to_thread(self._process.wait)
+
+    async def aclose(self) -> None:
+        """Close both pipes and wait for the child; one that does not end is killed."""
+        await super().aclose()
+        try:
+            await asyncio.to_thread(self._process.wait, _PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await self.wait()

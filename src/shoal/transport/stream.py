@@ -1,0 +1,51 @@
+"""A two-way stream of bytes with one peer, whatever carries it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+FILE_CHUNK = 1 << 20  # bytes of a file that are read or sent at a time
+
+
+class ByteStream(ABC):
+    """Bytes to and from a peer. One task may receive while another sends."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """Wait for bytes and give them as they came; b"" when the peer sends no more
+        (also when the connection broke: what is missing shows in what was promised)."""
+
+    @abstractmethod
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of `data`; returns when it need not be kept any longer.
+
+        Waits while the peer is slower than we are. Raises ConnectionError when it is gone.
+        """
+
+    async def send_file(self, path: str, offset: int, length: int) -> int:
+        """Send `length` bytes of a file from `offset` on, or fewer when it ends before that;
+        give how many. Raises OSError when it cannot be read, ConnectionError as send() does."""
+        sent = 0
+        with open(path, "rb") as file:
+            file.seek(offset)
+            while data := file.read(min(FILE_CHUNK, length - sent)):
+                await self.send(data)
+                sent += len(data)
+        return sent
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close both directions. May be called twice."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
