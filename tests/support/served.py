@@ -7,8 +7,11 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from shoal.remotes.base import Remote
+from shoal.errors import KeyNotPresent
+from shoal.remotes.base import NOBODY, Caller, Remote
+from shoal.remotes.content import Chunk, Content, Region
 from shoal.server.app import App
 from shoal.server.http import Server
 from shoal.server.options import Limits
@@ -16,6 +19,7 @@ from shoal.server.permissions import EVERYTHING, Permissions
 from shoal.server.target import Directory, Site, Slots, Target
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
+from tests.support.memory_remote import MemoryRemote
 
 CLIENT = UUID("cccccccc-0000-4000-8000-000000000001")
 WIDE_OPEN = Permissions(EVERYTHING)
@@ -52,6 +56,58 @@ class FixedDirectory(Directory):
         self.remotes.clear()
 
 
+class FileContent(Content):
+    """Content that is a file here. `stream` comes from memory, as if from another node."""
+
+    def __init__(self, file: Path, data: bytes, offset: int, *, valid: bool) -> None:
+        self._data = data
+        self._valid = valid
+        self.offset = offset
+        self.size = len(data) - offset
+        self.region = Region(str(file), offset, self.size)
+        self.skipped: int | None = None  # what stream() was asked to leave out
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        self.skipped = skip
+        for start in range(self.offset + skip, len(self._data), 50_000):
+            yield self._data[start : start + 50_000]
+
+    async def confirm(self) -> bool:
+        return self._valid
+
+
+@dataclass
+class FileRemote(MemoryRemote):
+    """A MemoryRemote whose content is offered as files of `folder`, made by keep()."""
+
+    folder: Path = Path()
+    opened: list[FileContent] = field(default_factory=list)
+
+    def keep(self, content: bytes) -> Key:
+        """Hold `content`, in memory and as a file."""
+        key = self.put(content)
+        self.file(key).write_bytes(content)
+        return key
+
+    def file(self, key: Key) -> Path:
+        return self.folder / str(key)
+
+    def retrieve(
+        self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Content]:
+        return self._retrieve_file(key, offset)
+
+    @asynccontextmanager
+    async def _retrieve_file(self, key: Key, offset: int) -> AsyncIterator[Content]:
+        if key not in self.objects:
+            raise KeyNotPresent(self.name, str(key))
+        data = self.objects[key]
+        valid = key not in self.changing
+        content = FileContent(self.file(key), data, min(offset, len(data)), valid=valid)
+        self.opened.append(content)
+        yield content
+
+
 @dataclass(frozen=True)
 class Answer:
     """An answer as it came. `complete` is False when the connection ended within the body."""
@@ -73,12 +129,13 @@ class TestServer:
     uuid: UUID
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
-    def path(self, endpoint: str, version: int | None = 4, **parameters: object) -> str:
-        words = [f"/git-annex/{self.uuid}", *([f"v{version}"] if version is not None else [])]
-        given = {"clientuuid": CLIENT, **parameters}
-        if version is None:
-            given = parameters
-        query = "&".join(f"{name.replace('_', '-')}={value}" for name, value in given.items())
+    def path(self, endpoint: str, /, version: object = 4, **parameters: object) -> str:
+        """Give path and query; without a version there is no client either."""
+        words = [f"/git-annex/{self.uuid}"]
+        if version is not None:
+            words.append(f"v{version}")
+            parameters = {"clientuuid": CLIENT, **parameters}
+        query = "&".join(f"{name.replace('_', '-')}={value}" for name, value in parameters.items())
         return "/".join([*words, endpoint]) + (f"?{query}" if query else "")
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -100,8 +157,8 @@ class TestServer:
     ) -> Answer:
         return await self.raw(request_bytes(method, path, body, headers), head=method == "HEAD")
 
-    async def post(self, endpoint: str, version: int = 4, **parameters: object) -> Answer:
-        return await self.ask("POST", self.path(endpoint, version, **parameters))
+    async def post(self, endpoint: str, /, **parameters: object) -> Answer:
+        return await self.ask("POST", self.path(endpoint, **parameters))
 
     async def put(self, key: Key, body: bytes, **parameters: object) -> Answer:
         path = self.path("put", key=key, **parameters)

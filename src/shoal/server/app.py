@@ -31,6 +31,7 @@ from shoal.p2phttp.routes import BadRequest, Endpoint, Request, parse_request
 from shoal.remotes.base import AlreadyPresent, Caller
 from shoal.server.answers import json_answer, plain_answer
 from shoal.server.downloads import send_key
+from shoal.server.http import send_and_drop_the_rest
 from shoal.server.locks import LockRegistry
 from shoal.server.messages import complain, public_status, public_text
 from shoal.server.options import Limits
@@ -59,6 +60,15 @@ class App:
         else but bugs."""
         self._begin()
         try:
+            answer = await self._answer_or_refuse(request)
+            if not request.content.is_eof():
+                await send_and_drop_the_rest(request, answer)
+            return answer
+        finally:
+            self._end()
+
+    async def _answer_or_refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
             return await self._answer(request)
         except BadRequest as error:
             return plain_answer(error.status, str(error), allow=error.allow)
@@ -70,8 +80,6 @@ class App:
             if not isinstance(error, KeyNotPresent):
                 complain(f"{request.method} {request.raw_path[:500]}: {error}")
             return plain_answer(public_status(error), public_text(error))
-        finally:
-            self._end()
 
     async def idle(self) -> None:
         """Wait until no request is being answered, but for those that keep a lock."""

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from shoal.server.answers import plain_answer
 from shoal.server.options import Limits
 
 _LINGER = 30.0  # seconds for which the rest of an unwanted body is read and dropped
+_SILENCE = 2.0  # seconds without any of it after which that ends
+
+
+async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamResponse) -> None:
+    """Answer before the request's body came to its end, and close the connection then.
+
+    Some of what is on its way is read: a client that is still sending would not see the
+    answer if its bytes met a closed connection. Raises ConnectionError.
+    """
+    answer.force_close()
+    await answer.prepare(request)
+    await answer.write_eof()
+    try:
+        async with asyncio.timeout(_LINGER):
+            while not request.content.is_eof():
+                async with asyncio.timeout(_SILENCE):
+                    await request.content.readany()
+    except (TimeoutError, web.RequestPayloadError, ConnectionError):
+        pass  # enough, or nobody is there any more
 
 
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
     __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. A body that cannot be read on ends at once: aiohttp would only
+        answer the next request with 400, and leave whoever reads the body waiting."""
+        super().data_received(data)
+        request = self._current_request
+        if self._messages and request is not None:
+            newest, _ = self._messages[-1]
+            if not isinstance(newest, RawRequestMessage):
+                request.content.set_exception(web.RequestPayloadError("the body is broken"))
 
     def handle_error(
         self,
@@ -25,7 +56,12 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request (with 4xx), or a bug of ours (with 500)."""
+        """Answer what is no request (with 4xx), or a bug of ours (with 500).
+
+        Raises ConnectionError when the client has gone: nobody needs an answer.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
         if isinstance(exc, LineTooLong):
             answer = plain_answer(431, "the request line or a header is too long")
         elif isinstance(exc, BadHttpMessage):
@@ -65,6 +101,6 @@ class Server(web.Server):
             max_field_size=limits.header_field,
             max_headers=limits.headers,
             read_bufsize=limits.read_ahead,
-            lingering_time=_LINGER,
+            lingering_time=0,
             auto_decompress=False,
         )

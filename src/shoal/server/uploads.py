@@ -43,15 +43,15 @@ async def receive_key(
     """Answer a put. Raises what Remote.begin_store() and Upload.store() raise."""
     if asked.data_present:
         result = await remote.store_present(key, file=asked.file, caller=caller)
-        return _answer(request, asked, result)
+        return _answer(asked, result)
     begun = await remote.begin_store(key, file=asked.file, caller=caller)
     if isinstance(begun, AlreadyPresent):
-        return _answer(request, asked, StoreResult(True, begun.stored_in))
+        return _answer(asked, StoreResult(True, begun.stored_in))
     async with begun as upload:
         result = await _store(request, asked, upload, limits)
     if result.error:
         complain(f"receiving {key}: {result.error}")
-    return _answer(request, asked, result)
+    return _answer(asked, result)
 
 
 async def _store(
@@ -71,12 +71,8 @@ async def _store(
         return StoreResult(False, error=content.broken.cause)
 
 
-def _answer(request: web.BaseRequest, asked: Request, result: StoreResult) -> web.StreamResponse:
-    body = render_stored(Stored(result.stored, result.stored_in), asked.protocol)
-    answer = json_answer(body)
-    if not request.content.is_eof():
-        answer.force_close()  # what is left of the body is read and dropped, for a while
-    return answer
+def _answer(asked: Request, result: StoreResult) -> web.StreamResponse:
+    return json_answer(render_stored(Stored(result.stored, result.stored_in), asked.protocol))
 
 
 class BodyContent(Content):
@@ -124,7 +120,9 @@ class BodyContent(Content):
                 return await reader.read(self._limits.batch)
         except TimeoutError:
             raise self._break(f"nothing came for {self._limits.stall:g} seconds") from None
-        except (web.RequestPayloadError, ConnectionError) as error:
+        except web.RequestPayloadError as error:
+            raise self._break("the body is broken") from error
+        except ConnectionError as error:
             raise self._break("the connection was lost") from error
 
     async def _say_continue(self) -> None:
