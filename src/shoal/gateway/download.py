@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from shoal.errors import KeyNotPresent, RemoteUnavailable, ShoalError
 from shoal.gateway.node import Node
+from shoal.gateway.outcome import causes
 from shoal.gateway.reading import Reading
 from shoal.remotes.content import Chunk, Content
 from shoal.values.uuid import UUID
@@ -52,8 +53,7 @@ class ClusterDownload(Content):
             except ShoalError as error:
                 self.failures[reading.node.uuid] = error
             await self._replace(at)
-        causes = dict.fromkeys(str(error) for error in self.failures.values())
-        raise RemoteUnavailable(self._cluster, "; ".join(causes))
+        raise RemoteUnavailable(self._cluster, causes(self.failures.values()))
 
     async def confirm(self) -> bool:
         """Tell whether every node vouches for what it gave. One that broke off cannot, so a

@@ -106,16 +106,22 @@ def absence(
         unknown = list(nodes)
     if not unknown:
         return KeyNotPresent(cluster, key)
-    causes = dict.fromkeys(str(failures[uuid]) for uuid in unknown)
-    return RemoteUnavailable(cluster, "; ".join(causes))
+    return RemoteUnavailable(cluster, causes(failures[uuid] for uuid in unknown))
 
 
 def refusal(cluster: str, failures: Failures) -> ShoalError:
     """Give the error of an upload that no node would take."""
-    causes = list(failures.values())
     for kind in _TELLING:
-        for cause in causes:
+        for cause in failures.values():
             if isinstance(cause, kind):
                 return cause
-    text = "; ".join(dict.fromkeys(str(cause) for cause in causes)) or "it has no nodes"
-    return RemoteUnavailable(cluster, text)
+    return RemoteUnavailable(cluster, causes(failures.values()) or "it has no nodes")
+
+
+def causes(errors: Iterable[Exception]) -> str:
+    """Join what went wrong, each cause once."""
+    texts = (
+        f"{error.remote}: {error.cause}" if isinstance(error, RemoteUnavailable) else str(error)
+        for error in errors
+    )
+    return "; ".join(dict.fromkeys(texts))

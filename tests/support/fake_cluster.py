@@ -1,0 +1,154 @@
+"""A cluster of MemoryRemotes, with a location log in memory: for tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from shoal.gateway.cluster import ClusterRemote
+from shoal.gateway.node import Node
+from shoal.gateway.patience import Limits, Patience
+from shoal.gateway.select import Unwanted
+from shoal.remotes.base import (
+    NOBODY,
+    AlreadyPresent,
+    Caller,
+    Remote,
+    RemoteInfo,
+    RemoveResult,
+    StoreResult,
+)
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+from tests.support.memory_remote import MemoryRemote, content_from
+
+CLUSTER = UUID("acaaaaaa-0000-8000-8000-00000000000c")
+GATEWAY = UUID("99999999-0000-4000-8000-000000000009")
+QUICK = Limits(answer=5.0, stall=5.0, finish=5.0, hedge=5.0, grace=5.0)
+IMPATIENT = Limits(answer=0.05, stall=0.05, finish=0.05, hedge=0.01, grace=0.01)
+
+
+def node_uuid(number: int) -> UUID:
+    """Give the UUID of the node with this number, from 1 on."""
+    return UUID(f"{number}{number}{number}{number}0000-0000-4000-8000-00000000000{number}")
+
+
+@dataclass
+class FakeRecords:
+    """A location log in a dict. Nodes want everything unless `wanted` says otherwise."""
+
+    log: dict[Key, set[UUID]] = field(default_factory=dict)
+    wanted: Callable[[UUID, frozenset[UUID]], bool] = lambda uuid, present: True
+    asked_files: set[str] = field(default_factory=set)
+    changes: list[tuple[Key, tuple[UUID, ...], tuple[UUID, ...]]] = field(default_factory=list)
+    broken: Exception | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def locations(self, key: Key) -> frozenset[UUID]:
+        with self.lock:
+            found = frozenset(self.log.get(key, set()))
+        return found | {CLUSTER} if found else found
+
+    def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
+        assert node not in present
+        assert CLUSTER not in present
+        self.asked_files.add(file)
+        return self.wanted(node, present)
+
+    def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        with self.lock:
+            self.changes.append((key, tuple(present), tuple(missing)))
+            entry = self.log.setdefault(key, set())
+            entry |= set(present)
+            entry -= set(missing)
+
+
+@dataclass
+class NodeRemote(MemoryRemote):
+    """Remembers the times until which removals were allowed."""
+
+    here: bool = False  # its clock is this machine's
+    befores: list[int | None] = field(default_factory=list)
+
+    @property
+    def info(self) -> RemoteInfo:
+        return replace(super().info, monotonic_clock_here=self.here)
+
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        self.befores.append(before)
+        return await super().remove(key, before=before, caller=caller)
+
+
+class FakeCluster:
+    """`count` nodes n1, n2, ... of cost 100, and the cluster made of them.
+
+    As in a real gateway the nodes are listed in reverse order of their names. The last one,
+    which is so the first to be asked, is of the given `kind`.
+    """
+
+    def __init__(
+        self,
+        count: int = 3,
+        *,
+        limits: Limits = QUICK,
+        unwanted: Unwanted = Unwanted.ALL,
+        clock: Callable[[], float] = lambda: 5000.5,
+        kind: type[NodeRemote] = NodeRemote,
+    ) -> None:
+        self.remotes = [NodeRemote(node_uuid(n), f"n{n}") for n in range(1, count)]
+        if count:
+            self.remotes.append(kind(node_uuid(count), f"n{count}"))
+        self.records = FakeRecords()
+        self.patience = Patience(limits)
+        self.now = 0.0
+        self.nodes = [Node(r, self.patience, lambda: self.now) for r in reversed(self.remotes)]
+        self.cluster = ClusterRemote(
+            CLUSTER,
+            "mycluster",
+            GATEWAY,
+            self.nodes,
+            self.records,
+            self.patience,
+            unwanted=unwanted,
+            clock=clock,
+        )
+
+    def uuids(self, *numbers: int) -> tuple[UUID, ...]:
+        """Give the UUIDs of nodes by number, in the order in which answers list them."""
+        return tuple(node_uuid(n) for n in sorted(numbers, reverse=True))
+
+    def holders(self, key: Key) -> tuple[UUID, ...]:
+        """Give the nodes that really hold `key`, in that order."""
+        return tuple(r.uuid for r in reversed(self.remotes) if key in r.objects)
+
+    def logged(self, key: Key) -> tuple[UUID, ...]:
+        """Give the nodes that the gateway's log names, in that order."""
+        return tuple(sorted(self.records.log.get(key, set()), reverse=True))
+
+    def give(self, content: bytes, *numbers: int) -> Key:
+        """Let nodes hold `content`, and the log know it."""
+        keys = [self.remotes[number - 1].put(content) for number in numbers]
+        self.records.log.setdefault(keys[0], set()).update(node_uuid(n) for n in numbers)
+        return keys[0]
+
+    @property
+    def idle(self) -> bool:
+        """No node has an upload or a lock open, and nothing is counted as in flight."""
+        counts = [node.state.in_flight for node in self.nodes]
+        return all(remote.idle for remote in self.remotes) and not any(counts)
+
+
+async def put(
+    remote: Remote, key: Key, content: bytes, *, file: str = ""
+) -> StoreResult | AlreadyPresent:
+    """Store `content` as a server does: from the offset that the remote asks for."""
+    begun = await remote.begin_store(key, file=file)
+    if isinstance(begun, AlreadyPresent):
+        return begun
+    async with begun as upload:
+        return await upload.store(content_from(content, offset=upload.offset))

@@ -1,0 +1,309 @@
+"""A cluster as one remote: presence, removal, time, locks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable
+from shoal.remotes.base import Caller, RemoveResult, StoreResult
+from shoal.values.uuid import UUID
+from tests.support.fake_cluster import CLUSTER, GATEWAY, IMPATIENT, FakeCluster, node_uuid
+from tests.support.loop import in_loop
+from tests.support.memory_remote import gather, key_of
+
+DATA = b"content of a key"
+KEY = key_of(DATA)
+
+
+def test_what_a_cluster_is() -> None:
+    info = FakeCluster().cluster.info
+    assert (info.uuid, info.name) == (CLUSTER, "mycluster")
+    assert info.monotonic_clock_here
+    assert not info.can_lock
+    assert not info.read_only
+
+
+# Presence
+
+
+@in_loop
+async def test_present_when_a_logged_node_says_so() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 2)
+    assert await rig.cluster.check_present(key) is True
+    assert rig.remotes[0].calls == rig.remotes[2].calls == []
+    assert rig.records.changes == []
+
+
+@in_loop
+async def test_absent_when_all_nodes_say_so() -> None:
+    rig = FakeCluster()
+    assert await rig.cluster.check_present(KEY) is False
+    assert [remote.calls for remote in rig.remotes] == [[("check_present", KEY)]] * 3
+
+
+@in_loop
+async def test_content_that_the_log_does_not_know_is_found_and_recorded() -> None:
+    rig = FakeCluster()
+    rig.remotes[1].put(DATA)
+    assert await rig.cluster.check_present(KEY) is True
+    assert rig.logged(KEY) == rig.uuids(2)
+
+
+@in_loop
+async def test_a_log_that_is_wrong_is_not_believed_and_not_changed() -> None:
+    """That the content is gone is for fsck to find and record."""
+    rig = FakeCluster()
+    rig.records.log[KEY] = {node_uuid(1)}
+    assert await rig.cluster.check_present(KEY) is False
+    assert rig.records.changes == []
+
+
+@in_loop
+async def test_present_on_another_node_when_the_logged_one_lost_it() -> None:
+    rig = FakeCluster()
+    rig.give(DATA, 1, 3)
+    del rig.remotes[0].objects[KEY]
+    rig.remotes[2].fail("check_present")
+    rig.remotes[1].put(DATA)
+    assert await rig.cluster.check_present(KEY) is True
+    assert node_uuid(2) in rig.logged(KEY)
+
+
+@in_loop
+async def test_unknown_when_the_logged_node_is_down() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 2)
+    rig.remotes[1].fail("check_present", times=None)
+    with pytest.raises(RemoteUnavailable, match="n2: the test says so"):
+        await rig.cluster.check_present(key)
+    assert rig.logged(key) == rig.uuids(2)
+
+
+@in_loop
+async def test_absent_when_a_node_is_down_that_should_not_have_it() -> None:
+    """Else nothing new could be stored while any node is away."""
+    rig = FakeCluster()
+    rig.remotes[1].fail("check_present", times=None)
+    assert await rig.cluster.check_present(KEY) is False
+
+
+@in_loop
+async def test_unknown_when_all_nodes_are_down() -> None:
+    rig = FakeCluster()
+    for remote in rig.remotes:
+        remote.fail("check_present", times=None)
+    with pytest.raises(RemoteUnavailable):
+        await rig.cluster.check_present(KEY)
+
+
+@in_loop
+async def test_a_node_that_hangs_does_not_hold_up_another_ones_yes() -> None:
+    rig = FakeCluster(limits=IMPATIENT)
+    key = rig.give(DATA, 1, 2, 3)
+    gates = [rig.remotes[number].hold("check_present") for number in (1, 2)]
+    assert await rig.cluster.check_present(key) is True
+    for gate in gates:
+        gate.open()
+
+
+@in_loop
+async def test_a_cluster_without_nodes_has_nothing() -> None:
+    cluster = FakeCluster(0).cluster
+    assert await cluster.check_present(KEY) is False
+    with pytest.raises(KeyNotPresent):
+        async with cluster.retrieve(KEY):
+            pass
+    with pytest.raises(RemoteUnavailable, match="it has no nodes"):
+        await cluster.begin_store(KEY)
+    assert await cluster.remove(KEY) == RemoveResult(False)
+
+
+@in_loop
+async def test_nodes_are_asked_in_the_gateways_name() -> None:
+    rig = FakeCluster(1)
+    await rig.cluster.check_present(KEY, caller=Caller(UUID("client"), frozenset({UUID("g2")}), 2))
+    assert rig.remotes[0].callers == [Caller(GATEWAY, frozenset({UUID("g2"), GATEWAY}))]
+
+
+# Downloads
+
+
+@in_loop
+async def test_a_download_comes_from_one_node() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    async with rig.cluster.retrieve(key, 3, file="f.txt") as content:
+        assert (content.offset, content.size) == (3, len(DATA) - 3)
+        assert await gather(content) == DATA[3:]
+        assert await content.confirm() is True
+    assert sorted(len(remote.calls) for remote in rig.remotes) == [0, 0, 1]
+    assert [remote.files for remote in rig.remotes if remote.files] == [["f.txt"]]
+    assert rig.idle
+
+
+@in_loop
+async def test_downloads_are_spread_over_equal_nodes() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    for _ in range(6):
+        async with rig.cluster.retrieve(key) as content:
+            await gather(content)
+    assert [len(remote.calls) for remote in rig.remotes] == [2, 2, 2]
+
+
+@in_loop
+async def test_a_download_of_what_no_node_has() -> None:
+    rig = FakeCluster()
+    rig.records.log[KEY] = {node_uuid(2)}
+    with pytest.raises(KeyNotPresent, match='remote "mycluster" does not have'):
+        async with rig.cluster.retrieve(KEY):
+            pass
+    assert rig.idle
+
+
+@in_loop
+async def test_a_download_from_nodes_that_are_down() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2)
+    for remote in rig.remotes[:2]:
+        remote.fail("retrieve", times=None)
+    with pytest.raises(RemoteUnavailable):
+        async with rig.cluster.retrieve(key):
+            pass
+    assert rig.idle
+
+
+@in_loop
+async def test_a_download_from_a_node_that_the_log_does_not_know() -> None:
+    rig = FakeCluster()
+    rig.remotes[0].put(DATA)
+    async with rig.cluster.retrieve(KEY) as content:
+        assert await gather(content) == DATA
+    assert rig.logged(KEY) == rig.uuids(1)
+
+
+# Removal
+
+
+@in_loop
+async def test_a_removal_asks_all_nodes() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1)
+    rig.remotes[1].put(DATA)  # the log does not know
+    assert await rig.cluster.remove(key) == RemoveResult(True, rig.uuids(1, 2, 3))
+    assert rig.holders(key) == rig.logged(key) == ()
+
+
+@in_loop
+async def test_a_removal_with_a_node_down_tells_who_removed() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    rig.remotes[1].fail("remove")
+    answer = await rig.cluster.remove(key)
+    assert answer.removed is False
+    assert answer.removed_from == rig.uuids(1, 3)
+    assert "n2" in answer.error
+    assert rig.logged(key) == rig.holders(key) == rig.uuids(2)
+
+
+@in_loop
+async def test_a_removal_of_locked_content() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2)
+    async with rig.remotes[0].lock_content(key):
+        answer = await rig.cluster.remove(key)
+    assert answer == RemoveResult(False, rig.uuids(2, 3), "content is locked")
+    assert rig.logged(key) == rig.uuids(1)
+
+
+@in_loop
+async def test_a_deadline_is_told_to_each_node_by_its_own_clock() -> None:
+    """The gateway's clock is 5000.5. Until 5010 there are 9.5 seconds, rounded down."""
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    for remote, clock in zip(rig.remotes, (100, 7000, 5001), strict=True):
+        remote.clock = clock
+    assert (await rig.cluster.remove(key, before=5010)).removed
+    assert [remote.befores for remote in rig.remotes] == [[109], [7009], [5010]]
+
+
+@in_loop
+async def test_a_deadline_is_passed_on_to_nodes_that_share_the_clock() -> None:
+    rig = FakeCluster(1)
+    key = rig.give(DATA, 1)
+    rig.remotes[0].here = True
+    await rig.cluster.remove(key, before=5010)
+    assert rig.remotes[0].befores == [5010]
+    assert ("timestamp", None) not in rig.remotes[0].calls
+
+
+@in_loop
+async def test_a_deadline_that_has_passed_removes_nothing() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2)
+    answer = await rig.cluster.remove(key, before=4000)
+    assert answer.removed is False
+    assert answer.removed_from == rig.uuids(3)  # it was not there: nothing to remove
+    assert rig.holders(key) == rig.logged(key) == rig.uuids(1, 2)
+
+
+@in_loop
+async def test_a_removal_is_carried_to_its_end_when_the_client_goes() -> None:
+    """So that the log says what happened."""
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    gate = rig.remotes[0].hold("remove")
+    removing = asyncio.create_task(rig.cluster.remove(key))
+    await gate.reached()
+    removing.cancel()
+    await asyncio.sleep(0)
+    gate.open()
+    with pytest.raises(asyncio.CancelledError):
+        await removing
+    assert rig.holders(key) == rig.logged(key) == ()
+
+
+@in_loop
+async def test_a_bug_in_a_node_does_not_hide_what_the_others_did() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    rig.remotes[0].fail("remove", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await rig.cluster.remove(key)
+    assert rig.logged(key) == rig.uuids(1)
+
+
+# The rest
+
+
+@in_loop
+async def test_the_clock_is_the_gateways_rounded_down() -> None:
+    assert await FakeCluster().cluster.timestamp() == 5000
+
+
+@in_loop
+async def test_a_cluster_cannot_be_locked() -> None:
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    with pytest.raises(RemoteRefused):
+        async with rig.cluster.lock_content(key):
+            pass
+
+
+@in_loop
+async def test_content_that_came_by_another_way_is_recorded() -> None:
+    rig = FakeCluster()
+    rig.remotes[0].put(DATA)
+    rig.remotes[1].fail("store_present")
+    assert await rig.cluster.store_present(KEY) == StoreResult(True, rig.uuids(1))
+    assert rig.logged(KEY) == rig.uuids(1)
+
+
+@in_loop
+async def test_content_that_did_not_come_is_not_recorded() -> None:
+    rig = FakeCluster()
+    assert (await rig.cluster.store_present(KEY)).stored is False
+    assert rig.records.changes == []

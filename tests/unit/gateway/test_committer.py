@@ -1,0 +1,110 @@
+"""Committing some time after the last change."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from shoal.errors import ConfigError
+from shoal.gateway.committer import IdleCommitter
+from tests.support.loop import in_loop
+
+
+class Branch:
+    """Counts commits; each can be held up, or fail."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self.committed = threading.Event()
+        self.errors: list[Exception] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def commit(self) -> None:
+        self.go_on.wait(10)
+        if self.errors:
+            raise self.errors.pop()
+        self.commits += 1
+        self.committed.set()
+
+    async def wait(self) -> None:
+        """Wait for a commit."""
+        await asyncio.to_thread(self.committed.wait, 10)
+        self.committed.clear()
+
+
+@in_loop
+async def test_one_commit_after_a_burst_of_changes() -> None:
+    branch = Branch()
+    committer = IdleCommitter(branch.commit, idle=0.02)
+    for _ in range(5):
+        committer.changed()
+        await asyncio.sleep(0.005)
+    assert branch.commits == 0
+    await branch.wait()
+    await committer.aclose()
+    assert branch.commits == 1
+
+
+@in_loop
+async def test_changes_without_end_are_committed_in_between() -> None:
+    branch = Branch()
+    committer = IdleCommitter(branch.commit, idle=0.05, latest=0.1)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 10
+    while not branch.commits and loop.time() < end:
+        committer.changed()
+        await asyncio.sleep(0.001)
+    assert branch.commits == 1
+    await committer.aclose()
+
+
+@in_loop
+async def test_the_end_commits_at_once() -> None:
+    branch = Branch()
+    committer = IdleCommitter(branch.commit, idle=60)
+    committer.changed()
+    await committer.aclose()
+    assert branch.commits == 1
+
+
+@in_loop
+async def test_nothing_changed_nothing_to_commit() -> None:
+    branch = Branch()
+    await IdleCommitter(branch.commit).aclose()
+    assert branch.commits == 0
+
+
+@in_loop
+async def test_a_change_during_a_commit_is_committed_after_it() -> None:
+    branch = Branch()
+    branch.go_on.clear()
+    committer = IdleCommitter(branch.commit, idle=0.001)
+    committer.changed()
+    await asyncio.sleep(0.02)
+    committer.changed()
+    await asyncio.sleep(0.02)
+    assert branch.commits == 0
+    branch.go_on.set()
+    await committer.aclose()
+    assert branch.commits == 2
+
+
+@in_loop
+async def test_a_commit_that_fails_is_tried_again_at_the_end() -> None:
+    branch = Branch()
+    branch.errors = [ConfigError("who are you?")]
+    heard: list[Exception] = []
+    told = asyncio.Event()
+
+    def complain(error: Exception) -> None:
+        heard.append(error)
+        told.set()
+
+    committer = IdleCommitter(branch.commit, idle=0.001, complain=complain)
+    committer.changed()
+    await told.wait()
+    assert branch.commits == 0
+    await committer.aclose()
+    assert branch.commits == 1
+    assert [str(error) for error in heard] == ["who are you?"]

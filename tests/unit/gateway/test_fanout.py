@@ -1,0 +1,201 @@
+"""One source for several readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shoal.errors import RemoteUnavailable
+from shoal.gateway import fanout as module
+from shoal.gateway.fanout import DEPTH, Branch, Fanout
+from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, StreamContent
+from tests.support.loop import in_loop
+from tests.support.memory_remote import content_from, gather
+
+
+class Counting(Content):
+    """Gives whole batches, and counts them."""
+
+    def __init__(self, batches: int, fail: Exception | None = None) -> None:
+        self.size = batches * CHUNK_SIZE
+        self.given = 0
+        self._batches = batches
+        self._fail = fail
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        for number in range(self._batches):
+            self.given += 1
+            yield bytes([number]) * CHUNK_SIZE
+        if self._fail is not None:
+            raise self._fail
+
+
+@in_loop
+async def test_every_branch_gets_everything_from_its_own_offset() -> None:
+    data = bytes(range(256)) * 40
+    fanout = Fanout(content_from(data, offset=100, chunk=999))
+    branches = [fanout.branch(offset) for offset in (100, 101, 5000, len(data), len(data) + 5)]
+    assert [branch.size for branch in branches] == [10140, 10139, 5240, 0, 0]
+    _, *got = await asyncio.gather(fanout.pump(), *map(gather, branches))
+    assert got == [data[100:], data[101:], data[5000:], b"", b""]
+    assert all(branch.at_end for branch in branches)
+
+
+@in_loop
+async def test_small_chunks_are_joined_and_large_ones_are_not_copied() -> None:
+    small = [b"x" * 1000] * 5
+    large = bytes(CHUNK_SIZE)
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        yield large
+        for chunk in small:
+            yield memoryview(bytearray(chunk))
+
+    fanout = Fanout(StreamContent(chunks(), size=None))
+    branch = fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    got = [chunk async for chunk in branch.stream()]
+    await pump
+    assert got[0] is large
+    assert got[1:] == [b"".join(small)]
+
+
+@in_loop
+async def test_a_slow_source_is_passed_on_without_filling_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_FLUSH_AFTER", 0.0)
+    gate = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        yield b"first"
+        await gate.wait()
+        yield b"second"
+
+    fanout = Fanout(StreamContent(chunks(), size=11))
+    stream = fanout.branch(0).stream()
+    pump = asyncio.create_task(fanout.pump())
+    assert await anext(stream) == b"first"
+    gate.set()
+    assert await anext(stream) == b"second"
+    assert [chunk async for chunk in stream] == []
+    await pump
+
+
+@in_loop
+async def test_the_source_is_read_no_faster_than_the_slowest_branch() -> None:
+    source = Counting(50)
+    fanout = Fanout(source)
+    fast, slow = fanout.branch(0), fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    reading = asyncio.create_task(gather(fast))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert source.given <= DEPTH + 1
+    stream = slow.stream()
+    assert await anext(stream) == bytes(CHUNK_SIZE)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert source.given <= DEPTH + 1  # the batch in hand is not free yet
+    slow.leave()
+    assert len(await reading) == source.size
+    await pump
+    assert source.given == 50
+
+
+@in_loop
+async def test_nobody_reads_any_more() -> None:
+    """The source is not read to its end for nobody."""
+    source = Counting(50)
+    fanout = Fanout(source)
+    branch = fanout.branch(0)
+    fanout.helper()
+    pump = asyncio.create_task(fanout.pump())
+    stream = branch.stream()
+    await anext(stream)
+    branch.leave()
+    await pump
+    assert source.given < 50
+
+
+@in_loop
+async def test_what_came_before_the_source_broke_is_given() -> None:
+    """So that all of it is kept for a resume."""
+    data = b"0123456789" * 10
+    error = ConnectionResetError("client gone")
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        yield data
+        raise error
+
+    fanout = Fanout(StreamContent(chunks(), size=1000))
+    branches = [fanout.branch(0), fanout.branch(7)]
+    got = [bytearray(), bytearray()]
+
+    async def read(branch: Branch, into: bytearray) -> None:
+        async for chunk in branch.stream():
+            into += chunk
+
+    reading = [asyncio.create_task(read(b, g)) for b, g in zip(branches, got, strict=True)]
+    with pytest.raises(ConnectionResetError):
+        await fanout.pump()
+    for task in reading:
+        with pytest.raises(RemoteUnavailable, match="the upload broke off"):
+            await task
+    assert got == [data, data[7:]]
+    assert fanout.broke_off
+
+
+@pytest.mark.parametrize("size", [5, 7])
+@in_loop
+async def test_a_source_that_lies_about_its_size_broke_off(size: int) -> None:
+    async def chunks() -> AsyncIterator[Chunk]:
+        yield b"123456"
+
+    fanout = Fanout(StreamContent(chunks(), size=size))
+    branch = fanout.branch(0)
+    reading = asyncio.create_task(gather(branch))
+    with pytest.raises(RemoteUnavailable, match="another size than it announced"):
+        await fanout.pump()
+    with pytest.raises(RemoteUnavailable):
+        await reading
+
+
+@pytest.mark.parametrize("valid", [True, False])
+@in_loop
+async def test_branches_hear_whether_the_source_vouches(valid: bool) -> None:
+    fanout = Fanout(content_from(b"abc", valid=valid))
+    branch = fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    assert await gather(branch) == b"abc"
+    assert await branch.confirm() is valid
+    await pump
+
+
+@in_loop
+async def test_an_error_while_vouching_is_no_voucher() -> None:
+    """All bytes came: whoever can verify them by hash may keep them."""
+
+    class Unsure(Counting):
+        async def confirm(self) -> bool:
+            raise ConnectionResetError
+
+    fanout = Fanout(Unsure(1))
+    branch = fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    assert len(await gather(branch)) == CHUNK_SIZE
+    assert await branch.confirm() is False
+    assert not fanout.broke_off
+    with pytest.raises(ConnectionResetError):
+        await pump
+
+
+@in_loop
+async def test_an_empty_content() -> None:
+    fanout = Fanout(content_from(b""))
+    branch = fanout.branch(0)
+    await fanout.pump()
+    assert await gather(branch) == b""
+    assert await branch.confirm() is True
