@@ -12,9 +12,10 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from shoal.errors import NotARepository
+from shoal.git.annexlogs import AnnexLogs
 from shoal.git.branch import AnnexBranch
 from shoal.git.config import GitConfig
 from shoal.git.hooks import Hooks
@@ -24,6 +25,9 @@ from shoal.git.permissions import Permissions
 from shoal.git.pidlock import pidlock_of
 from shoal.git.process import CatFile, Git
 from shoal.values.uuid import UUID, parse_uuid
+
+if TYPE_CHECKING:
+    from shoal.git.objects import ObjectStore
 
 VERSION = 10
 
@@ -124,6 +128,7 @@ class Repository:
         self._lock = threading.RLock()
         self._settle()
         self.branch = AnnexBranch(self)
+        self.logs = AnnexLogs(self)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -182,6 +187,13 @@ class Repository:
         return os.access(there, os.W_OK)
 
     @cached_property
+    def objects(self) -> ObjectStore:
+        """The contents that are here."""
+        from shoal.git.objects import ObjectStore  # slow to import, and not always needed
+
+        return ObjectStore(self)
+
+    @cached_property
     def private_uuids(self) -> frozenset[UUID]:
         """The repositories that nothing must be published about: this one with annex.private,
         remotes with remote.N.annex-private."""
@@ -196,7 +208,7 @@ class Repository:
                     found.add(UUID(uuid))
         return frozenset(found)
 
-    @property
+    @cached_property
     def branch_hash_levels(self) -> int:
         """How many hash directories the git-annex branch has: 1 with annex.tune.branchhash1."""
         return 1 if self.config.get_bool("annex.tune.branchhash1", False) else 2
@@ -238,7 +250,7 @@ class Repository:
         version = self.config.get("annex.version")
         if version and version != str(VERSION):
             raise UnsupportedVersion(self.path, version)
-        for name in ("database_dir", "private_uuids"):
+        for name in ("branch_hash_levels", "database_dir", "private_uuids"):
             self.__dict__.pop(name, None)
         self.permissions = Permissions.parse(
             self.config.get("core.sharedrepository"),
