@@ -11,7 +11,6 @@ Source: on-disk behaviour of git-annex 10.20261026, which takes part in these lo
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,10 +21,10 @@ from shoal.errors import ContentLocked
 from shoal.git.freezing import Freezer
 from shoal.git.locks import Lock, Locker, LockError
 from shoal.git.othertmp import OtherTmp
+from shoal.values.clock import clock_from_nanoseconds, parse_clock, render_clock
 
 RETENTION: Final = 600.0  # seconds for which a promise made over the P2P protocol lasts
 _BILLION: Final = 1_000_000_000
-_TIMESTAMP: Final = re.compile(rb"([0-9]+)(?:\.([0-9]+))?s?")
 _ATTEMPTS: Final = 5  # at a directory that others freeze, or remove, at the same time
 
 T = TypeVar("T")
@@ -33,19 +32,16 @@ T = TypeVar("T")
 
 def format_timestamp(nanoseconds: int) -> bytes:
     """Give a time since the epoch as K.rtm holds it: `1795346056.365625357s`, no newline."""
-    seconds, rest = divmod(nanoseconds, _BILLION)
-    fraction = b".%09d" % rest if rest else b""
-    return b"%d%ss" % (seconds, fraction.rstrip(b"0"))
+    return render_clock(clock_from_nanoseconds(nanoseconds))
 
 
 def parse_timestamp(text: bytes) -> int | None:
     """Read such a time, in nanoseconds. As strict as the real program, for which a file with
     anything else, even a final newline, promises nothing."""
-    found = _TIMESTAMP.fullmatch(text)
-    if found is None:
+    try:
+        return parse_clock(text) // 1000
+    except ValueError:
         return None
-    fraction = (found[2] or b"")[:9].ljust(9, b"0")
-    return int(found[1]) * _BILLION + int(fraction)
 
 
 class ContentLocks:

@@ -143,5 +143,4 @@ def _run(command: str | None, hook: str | None, path: str) -> None:
     """Run a hook, else a configured command. Its failure is no error (as in git-annex)."""
     words = _words(command, hook, path)
     if words is not None:
-        null = subprocess.DEVNULL
-        subprocess.run(words, stdin=null, stdout=null, check=False)
+        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=2, check=False)

@@ -81,8 +81,16 @@ class Permissions:
                 os.fchmod(fd, self.file_mode(stat.S_IMODE(os.fstat(fd).st_mode)))
 
     def make_directory(self, path: str, top: str) -> None:
-        """Make a directory at or below `top`, and those above it, `top` included."""
+        """Make a directory at or below `top` (ANNEX), and those above it, `top` included.
+
+        `top` is made only inside a git directory, one with a HEAD: what is no git directory
+        is the mount point of a disk that went away, or nothing of ours. Raises
+        FileNotFoundError then.
+        """
         try:
+            if path == top and not os.path.lexists(os.path.join(os.path.dirname(top), "HEAD")):
+                os.stat(top)
+                return
             os.mkdir(path)
         except FileExistsError:
             return

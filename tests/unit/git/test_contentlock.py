@@ -203,7 +203,7 @@ def test_timestamps_have_one_form(nanoseconds: int, text: bytes) -> None:
     assert parse_timestamp(text.removesuffix(b"s")) == nanoseconds
 
 
-@pytest.mark.parametrize("text", [b"", b"s", b"5s\n", b" 5s", b"x", b"5.s", b"-5s", b"5ss"])
+@pytest.mark.parametrize("text", [b"", b"s", b"5s\n", b" 5s", b"x", b"5.s", b"5ss"])
 def test_other_texts_are_no_timestamps(text: bytes) -> None:
     """Garbage promises nothing."""
     assert parse_timestamp(text) is None

@@ -29,6 +29,7 @@ def test_modes(tmp_path: Path, value: str | None, file: int, directory: int) -> 
     permissions = Permissions.parse(value)
     old = os.umask(0o022)
     try:
+        (tmp_path / "HEAD").touch()
         top = tmp_path / "annex"
         permissions.make_directory(str(top / "a" / "b"), str(top))
         permissions.make_directory(str(top / "a" / "b"), str(top))
@@ -46,6 +47,13 @@ def test_a_crippled_file_system_keeps_its_modes(tmp_path: Path) -> None:
     permissions = Permissions.parse("0600", crippled=True)
     assert permissions.shared
     assert permissions.file_mode(0o644) == 0o644
+
+
+def test_nothing_is_made_in_a_mount_point(tmp_path: Path) -> None:
+    """A bare repository's disk went away: its directory is there, and empty."""
+    with pytest.raises(FileNotFoundError):
+        Permissions().make_directory(str(tmp_path / "annex" / "tmp"), str(tmp_path / "annex"))
+    assert not (tmp_path / "annex").exists()
 
 
 def test_nothing_is_made_above_the_top(tmp_path: Path) -> None:

@@ -1,0 +1,456 @@
+"""The object store of one repository: where contents are, whether they are, and who may
+change that.
+
+    ANNEX/objects/HASHDIR/K/K     a content; its existence is its presence
+    ANNEX/tmp/K                   a content being received
+    ANNEX/bad/K                   a content that fsck found wrong
+
+A content becomes visible by one rename, whole and verified. It is removed only under its
+content lock. Other processes, of the real git-annex too, do the same here at the same time.
+
+Source: on-disk behaviour of git-annex 10.20261026.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from shoal.errors import ShoalError
+from shoal.git.contentlock import ContentLock, ContentLocks, SharedLock
+from shoal.git.diskreserve import check_reserve, parse_reserve
+from shoal.git.freezing import Freezer
+from shoal.git.othertmp import OtherTmp
+from shoal.git.removal import Removal
+from shoal.git.transfers import TransferLog
+from shoal.values.backend import is_secure_key
+from shoal.values.key import Key
+from shoal.values.keypath import hash_dir_lower, hash_dir_mixed, key_file, parse_key_file
+
+if TYPE_CHECKING:
+    from shoal.git.locks import Locker
+    from shoal.git.receive import Receiving
+    from shoal.git.repository import Repository
+    from shoal.git.unlocked import UnlockedFiles
+    from shoal.values.uuid import UUID
+
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+_ATTEMPTS: Final = 10  # to place an object while others remove empty directories
+
+
+class ContentAbsent(ShoalError):
+    """The repository does not have the content that was to be locked."""
+
+    def __init__(self) -> None:
+        super().__init__("failed to lock content: not present")
+
+
+class InsecureKey(ShoalError):
+    """annex.securehashesonly keeps keys with weak hashes, or with none, out."""
+
+    def __init__(self, key: Key) -> None:
+        backend = key.backend.decode("utf-8", "replace")
+        super().__init__(f"annex.securehashesonly blocked transfer of {backend} key")
+
+
+@dataclass(frozen=True)
+class ObjectSettings:
+    """What follows from one state of the configuration; made anew when that changes."""
+
+    repository: Repository
+    locker: Locker
+    generation: int  # of the configuration
+
+    @cached_property
+    def orders(self) -> tuple[bool, ...]:
+        """Which hash directories to look in, in this order; True is the lower case form."""
+        config = self.repository.config
+        if config.get_bool("annex.tune.objecthashlower", False):
+            return (True,)
+        links = config.get_bool("core.symlinks", True)
+        crippled = config.get_bool("annex.crippledfilesystem", False)
+        lower_first = self.repository.is_bare or (crippled and not links)
+        return (True, False) if lower_first else (False, True)
+
+    @cached_property
+    def levels(self) -> int:
+        """How many hash directories are above a key's directory."""
+        return 1 if self.repository.config.get_bool("annex.tune.objecthash1", False) else 2
+
+    @cached_property
+    def thin(self) -> bool:
+        return self.repository.config.get_bool("annex.thin", False)
+
+    @cached_property
+    def secure_only(self) -> bool:
+        return self.repository.config.get_bool("annex.securehashesonly", False)
+
+    @cached_property
+    def reserve(self) -> int:
+        return parse_reserve(self.repository.config.get("annex.diskreserve"))
+
+    @cached_property
+    def sync(self) -> bool:
+        return wants_sync(self.repository)
+
+    @cached_property
+    def freezer(self) -> Freezer:
+        repository = self.repository
+        return Freezer.of(repository.permissions, repository.config, repository.common_dir)
+
+    @cached_property
+    def othertmp(self) -> OtherTmp:
+        repository = self.repository
+        return OtherTmp(repository.annex_dir, self.locker, repository.permissions)
+
+    @cached_property
+    def locks(self) -> ContentLocks:
+        objects_dir = self.repository.annex_path("objects")
+        return ContentLocks(objects_dir, self.locker, self.freezer, self.othertmp)
+
+    @cached_property
+    def transfers(self) -> TransferLog:
+        repository = self.repository
+        return TransferLog(repository.annex_dir, self.locker, repository.permissions)
+
+    @cached_property
+    def unlocked(self) -> UnlockedFiles | None:
+        return None if self.repository.is_bare else _unlocked_files(self)
+
+
+def wants_sync(repository: Repository) -> bool:
+    """Tell whether content is to survive a power failure right after it was stored.
+
+    The real program never waits for the disk. shoal does it when annex.fsync says so, or when
+    git is told to be as careful with its own loose objects.
+    """
+    config = repository.config
+    own = config.find_bool("annex.fsync")
+    if own is not None:
+        return own
+    if config.get_bool("core.fsyncobjectfiles", False):
+        return True
+    wanted = False
+    for word in (config.get("core.fsync") or "").replace(",", " ").split():
+        if word in {"loose-object", "objects", "committed", "added", "all"}:
+            wanted = True
+        elif word in {"none", "-loose-object", "-objects", "-committed", "-added", "-all"}:
+            wanted = False
+    return wanted
+
+
+def _unlocked_files(settings: ObjectSettings) -> UnlockedFiles:
+    from shoal.db.keysdb import KeysDb
+    from shoal.git.gitindex import GitIndex
+    from shoal.git.restage import RestageLog
+    from shoal.git.unlocked import UnlockedFiles, object_format
+
+    repository = settings.repository
+    work_tree = repository.path
+    algorithm = object_format(repository.config.get("extensions.objectformat"))
+    permissions = repository.permissions
+    return UnlockedFiles(
+        work_tree,
+        repository.git,
+        GitIndex(repository.git_dir, work_tree, permissions, algorithm),
+        RestageLog(repository.annex_dir, work_tree, settings.locker, permissions),
+        KeysDb(os.path.join(repository.database_dir, "keysdb")),
+        settings.othertmp,
+        settings.freezer,
+        permissions,
+        settings.reserve,
+        settings.thin,
+    )
+
+
+class ObjectStore:
+    """The objects of one repository. Thread-safe; all calls may block on the disk.
+
+    Methods raise OSError when the disk does not answer as it should: only a missing file
+    reads as an absent content.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._settings = self._new_settings()
+        self._verified: dict[Key, tuple[int, ...]] = {}
+
+    @property
+    def settings(self) -> ObjectSettings:
+        """What the configuration says now."""
+        settings = self._settings
+        repository = self._repository
+        if (
+            settings.generation != repository.config.generation
+            or settings.locker is not repository.locker
+        ):
+            settings = self._settings = self._new_settings()
+        return settings
+
+    def _new_settings(self) -> ObjectSettings:
+        repository = self._repository
+        return ObjectSettings(repository, repository.locker, repository.config.generation)
+
+    @property
+    def transfers(self) -> TransferLog:
+        """Transfers under way, and failed ones."""
+        return self.settings.transfers
+
+    @property
+    def unlocked(self) -> UnlockedFiles | None:
+        """The unlocked files of the work tree; None when the repository is bare."""
+        return self.settings.unlocked
+
+    # Where, and whether
+
+    def candidates(self, key: Key) -> list[str]:
+        """Give the paths where the object may be; a new one goes to the first."""
+        name = key_file(key)
+        levels = self.settings.levels
+        return [
+            os.path.join(
+                self._repository.annex_dir,
+                "objects",
+                (hash_dir_lower if lower else hash_dir_mixed)(key, levels) + name,
+                name,
+            )
+            for lower in self.settings.orders
+        ]
+
+    def path(self, key: Key) -> str | None:
+        """Give where the object is, None when there is none.
+
+        It exists; with annex.thin ask present() whether it still is the key's content.
+        """
+        for path in self.candidates(key):
+            try:
+                os.stat(path)
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+            else:
+                return path
+        return None
+
+    def location(self, key: Key) -> str:
+        """Give where the object is, or where it would be stored."""
+        return self.path(key) or self.candidates(key)[0]
+
+    def present(self, key: Key) -> bool:
+        """Tell whether the content is here and, with annex.thin, unmodified."""
+        return self.content_path(key) is not None
+
+    def content_path(self, key: Key) -> str | None:
+        """Give the path of the content, None when it is not here or, with annex.thin, was
+        modified."""
+        path = self.path(key)
+        if path is None or not self.settings.thin or self._is_unmodified(key, path):
+            return path
+        return None
+
+    def _is_unmodified(self, key: Key, path: str) -> bool:
+        """With annex.thin an object may be the same file as an unlocked one, and be edited."""
+        from shoal.git.inodecache import InodeCache
+        from shoal.git.unlocked import is_content_of
+
+        status = os.stat(path)
+        if status.st_nlink == 1 and not status.st_mode & 0o222:
+            return True
+        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if self._verified.get(key) == state:
+            return True
+        unlocked = self.unlocked
+        known = unlocked is not None and str(InodeCache.of(status)) in (
+            unlocked.keysdb.inode_caches(key)
+        )
+        if known or is_content_of(key, path):
+            self._verified[key] = state
+            return True
+        return False
+
+    def temp_path(self, key: Key) -> str:
+        """Give where the content is gathered while it is received."""
+        return self._repository.annex_path("tmp", key_file(key))
+
+    def keys(self) -> Iterator[Key]:
+        """Give the keys of all objects, in no order; those that come meanwhile perhaps."""
+        top = self._repository.annex_path("objects")
+        for directory in _directories(top, self.settings.levels):
+            name = os.path.basename(directory)
+            if os.path.exists(os.path.join(directory, name)):
+                with suppress(ValueError):
+                    yield parse_key_file(os.fsencode(name))
+
+    # Receiving
+
+    def receive(
+        self, key: Key, source: UUID, file: str = "", *, size: int | None = None
+    ) -> Receiving:
+        """Begin to receive `key` from `source`, as the only one who does.
+
+        `size` in bytes is for a key that does not say its own. Raises InsecureKey,
+        NotEnoughSpace, TransferInProgress.
+        """
+        from shoal.git.receive import Receiving
+
+        self.check_allowed(key)
+        transfer = self.transfers.begin_download(key, source, file)
+        try:
+            here = _size_of(self.temp_path(key))
+            sized = key if key.size is not None else Key(key.backend, key.name, size)
+            annex_dir = self._repository.annex_dir
+            reserve = self.settings.reserve
+            check_reserve(sized, annex_dir, reserve, self.transfers, here_already=here)
+            return Receiving(self, self._repository, key, transfer, here)
+        except BaseException:
+            transfer.end(failed=None)
+            raise
+
+    def check_allowed(self, key: Key) -> None:
+        """Raise InsecureKey when annex.securehashesonly keeps this key out."""
+        if self.settings.secure_only and not is_secure_key(key, self.equivalents(key)):
+            raise InsecureKey(key)
+
+    def equivalents(self, key: Key) -> list[Key]:
+        """Give the hash keys that a VURL key is known to stand for; none for other keys."""
+        if key.backend != b"VURL":
+            return []
+        from shoal.logs import equivalent
+
+        path = equivalent.path(key, self._repository.branch_hash_levels)
+        return equivalent.parse(self._repository.branch.read(path))
+
+    def place(self, key: Key, source: str) -> bool:
+        """Make the verified file `source`, on the same file system, the object of `key`.
+
+        When there is an object already it stays, and `source` is deleted: then this is False.
+        Unlocked files of the key are filled.
+        """
+        self.check_allowed(key)
+        if self.path(key) is not None:
+            os.unlink(source)
+            return False
+        freezer = self.settings.freezer
+        freezer.freeze_mode(source)
+        path = self.candidates(key)[0]
+        directory = os.path.dirname(path)
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._repository.make_directory(directory)
+                freezer.thaw_directory(directory)
+                os.rename(source, path)
+                break
+            except (FileNotFoundError, PermissionError):
+                # Somebody removed the still empty directory, or froze it, just now.
+                if attempt == _ATTEMPTS - 1 or not os.path.exists(source):
+                    raise
+        freezer.after_freezing(path)
+        if self.unlocked is not None:
+            # Content that cannot be put there is still content: `git annex fix` does it later.
+            with suppress(OSError, ShoalError):
+                self.unlocked.fill(key, path)
+        freezer.freeze_directory(directory)
+        if self.settings.sync:
+            _sync_directories(directory, self.settings.levels + 1)
+        return True
+
+    # Locking and removing
+
+    def lock_shared(self, key: Key, retention: float | None = None) -> SharedLock:
+        """Promise that the content stays; `retention` as in ContentLocks.shared().
+
+        Raises ContentAbsent, or ContentLocked when it is being removed.
+        """
+        try:
+            lock = self.settings.locks.shared(self.location(key), retention)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                raise ContentAbsent from error
+            raise
+        try:
+            present = self.present(key)
+        except BaseException:
+            lock.release()
+            raise
+        if not present:
+            lock.release()
+            raise ContentAbsent
+        return lock
+
+    def lock_removal(self, key: Key) -> Removal:
+        """Take the right to remove the content: use it as a `with` block.
+
+        Raises ContentLocked when somebody promised to keep it; ContentAbsent when there is
+        nothing to remove.
+        """
+        path = self.path(key)
+        if path is None:
+            raise ContentAbsent
+        try:
+            lock: ContentLock = self.settings.locks.for_removal(path)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                raise ContentAbsent from error
+            raise
+        return Removal(self, self._repository, key, lock)
+
+    def is_being_removed(self, key: Key) -> bool:
+        """Tell whether somebody holds the right to remove the content."""
+        return self.settings.locks.is_being_removed(self.location(key))
+
+    def move_bad(self, key: Key) -> str:
+        """Take a content that is not the key's out of view, to ANNEX/bad; give its new path.
+
+        Raises ContentAbsent. The caller records that the key is no longer here.
+        """
+        path = self.path(key)
+        if path is None:
+            raise ContentAbsent
+        target = self._repository.annex_path("bad", os.path.basename(path))
+        self._repository.make_directory(os.path.dirname(target))
+        locks = self.settings.locks
+        if self.settings.freezer.thawing_does_more:
+            self.settings.freezer.thaw_file(path)
+        locks.in_thawed_directory(path, lambda: os.rename(path, target))
+        locks.remove_empty_directories(path)
+        return target
+
+
+def _size_of(path: str) -> int:
+    """Give the size of a partial file; 0 when there is none."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _directories(top: str, depth: int) -> Iterator[str]:
+    """Give the directories `depth` + 1 levels below `top`."""
+    try:
+        with os.scandir(top) as found:
+            below = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for directory in below:
+        if depth == 0:
+            yield directory
+        else:
+            yield from _directories(directory, depth - 1)
+
+
+def _sync_directories(directory: str, count: int) -> None:
+    """Let the disk have the names in a directory and in those above it."""
+    for _ in range(count):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        directory = os.path.dirname(directory)
