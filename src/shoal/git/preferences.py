@@ -1,0 +1,261 @@
+"""What the repositories of a network want, answered from one repository.
+
+Nothing is looked up before an expression asks for it, and what is looked up is as fresh as the
+repository's last refresh().
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Set
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shoal.git.process import GitError
+from shoal.git.reposizes import RepoSizes
+from shoal.logs import equivalent, metadata, web
+from shoal.logs.trust import TrustLevel
+from shoal.preferred.policy import Policy
+from shoal.values.key import Key
+from shoal.values.number import read_int
+from shoal.values.uuid import UUID
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
+
+_PREFERRED_DIR = "public"
+_FULL_AT = 0.9
+_NOBODY: frozenset[UUID] = frozenset()
+
+
+class Preferences:
+    """What repositories want of keys and files. Thread-safe.
+
+    `numcopies` gives the number of copies wanted of a file (from the work tree's top; None: of
+    a key alone), and `trust` how far a repository is trusted, where a command's options say
+    something else than the repository does.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        numcopies: Callable[[str | None], int] | None = None,
+        trust: Callable[[UUID], TrustLevel] | None = None,
+    ) -> None:
+        self.repository = repository
+        self.logs = repository.logs
+        self.numcopies = numcopies or self._numcopies
+        self.trust = trust or self.logs.trust
+        self._policies: tuple[tuple[object, ...], dict[UUID, Policy]] = ((), {})
+
+    @cached_property
+    def sizes(self) -> RepoSizes:
+        """How many bytes each repository has."""
+        return RepoSizes(self.repository.branch, self.repository.branch_hash_levels)
+
+    def policy(self, repo: UUID) -> Policy:
+        """Give what a repository wants. It is kept until what is configured changes."""
+        logs = self.logs
+        basis = (logs.wanted(), logs.required(), logs.group_wanted(), logs.groups())
+        kept_for, policies = self._policies
+        if len(kept_for) != len(basis) or any(
+            old is not new for old, new in zip(kept_for, basis, strict=True)
+        ):
+            policies = {}
+            self._policies = (basis, policies)
+        found = policies.get(repo)
+        if found is None:
+            found = policies[repo] = Policy.of(repo, _Rules(*basis))
+        return found
+
+    def facts(self, key: Key | None, file: str | None = None) -> RepositoryFacts:
+        """Give what expressions may ask about a key and a file; "" is no file."""
+        return RepositoryFacts(self, key, file or None)
+
+    def wants(
+        self,
+        repo: UUID,
+        key: Key,
+        file: str | None,
+        *,
+        default: bool,
+        absent: Set[UUID] = _NOBODY,
+        present: Set[UUID] = _NOBODY,
+        rebalance: bool = False,
+    ) -> bool:
+        """Tell whether `repo` wants a key; see Policy.wants."""
+        return self.policy(repo).wants(
+            self.facts(key, file),
+            default=default,
+            absent=absent,
+            present=present,
+            rebalance=rebalance,
+        )
+
+    def lets_go(
+        self,
+        repo: UUID,
+        key: Key,
+        file: str | None,
+        other_files: Collection[str] = (),
+        *,
+        default: bool,
+        rebalance: bool = False,
+    ) -> bool:
+        """Tell whether `repo` does not want a key under any of its names; see Policy.lets_go."""
+        others = (self.facts(key, name) for name in other_files if name != file)
+        return self.policy(repo).lets_go(
+            self.facts(key, file), others, default=default, rebalance=rebalance
+        )
+
+    def requires(
+        self, repo: UUID, key: Key, file: str | None, other_files: Collection[str] = ()
+    ) -> bool:
+        """Tell whether `repo`'s required content forbids to drop a key; see Policy.requires."""
+        others = (self.facts(key, name) for name in other_files if name != file)
+        return self.policy(repo).requires(self.facts(key, file), others)
+
+    def _numcopies(self, file: str | None) -> int:
+        repository = self.repository
+        given = None
+        if file is not None and not repository.is_bare:
+            given = _attribute(repository, file)
+        if given is None:
+            given = self.logs.numcopies()
+        if given is None:
+            given = _number(repository.config.get("annex.numcopies"))
+        return max(1, given or 1)
+
+
+class _Rules:
+    """What is configured, at one moment."""
+
+    def __init__(
+        self,
+        wanted: Mapping[UUID, str],
+        required: Mapping[UUID, str],
+        group_wanted: Mapping[str, str],
+        groups: Mapping[UUID, Set[str]],
+    ) -> None:
+        self._wanted = wanted
+        self._required = required
+        self._group_wanted = group_wanted
+        self._groups = groups
+
+    def wanted(self, repo: UUID) -> str:
+        return self._wanted.get(repo, "")
+
+    def required(self, repo: UUID) -> str:
+        return self._required.get(repo, "")
+
+    def group_wanted(self) -> Mapping[str, str]:
+        return self._group_wanted
+
+    def groups(self, repo: UUID) -> Set[str]:
+        return self._groups.get(repo, frozenset())
+
+
+class RepositoryFacts:
+    """Facts about one key and one file name. What was looked up is kept: make a new one for
+    each question that must be fresh."""
+
+    def __init__(self, preferences: Preferences, key: Key | None, file: str | None) -> None:
+        self.key = key
+        self.file = file
+        self._preferences = preferences
+        self._repository = preferences.repository
+        self._logs = preferences.logs
+
+    @cached_property
+    def _raw(self) -> frozenset[UUID]:
+        return _NOBODY if self.key is None else self._logs.locations(self.key, raw=True)
+
+    @cached_property
+    def _living(self) -> frozenset[UUID]:
+        trust = self._preferences.trust
+        return frozenset(repo for repo in self._raw if trust(repo) is not TrustLevel.DEAD)
+
+    def locations(self) -> Set[UUID]:
+        return self._living
+
+    def raw_locations(self) -> Set[UUID]:
+        return self._raw
+
+    def is_present(self, repo: UUID) -> bool:
+        if self.key is None:
+            return False
+        if repo == self._repository.uuid:
+            return self._repository.objects.present(self.key)
+        return repo in self._living
+
+    def trust(self, repo: UUID) -> TrustLevel:
+        return self._preferences.trust(repo)
+
+    def members(self, group: str) -> Set[UUID]:
+        return frozenset(repo for repo, groups in self._logs.groups().items() if group in groups)
+
+    def numcopies(self) -> int:
+        return self._preferences.numcopies(self.file)
+
+    def global_numcopies(self) -> int:
+        return self._logs.numcopies() or 1
+
+    def metadata(self) -> Mapping[str, Collection[str]]:
+        found = metadata.current_with_times(self._read(metadata.path))
+        return {name: [os.fsdecode(value) for value in values] for name, values in found.items()}
+
+    def urls(self) -> Collection[str]:
+        logged = web.parse(self._read(web.path))
+        if not logged and self.key is not None:
+            for path in web.old_paths(self.key, self._repository.branch_hash_levels):
+                logged += web.parse(self._repository.branch.read(path))
+        return [os.fsdecode(web.split_downloader(url)[0]) for url in logged]
+
+    def equivalent_keys(self) -> Collection[Key]:
+        return equivalent.parse(self._read(equivalent.path))
+
+    def preferred_dir(self, repo: UUID) -> str:
+        return self._logs.remote_configs().get(repo, {}).get("preferreddir", _PREFERRED_DIR)
+
+    def is_unused(self) -> bool:
+        if self.key is None:
+            return False
+        try:
+            with open(self._repository.annex_path("unused"), "rb") as listed:
+                words = (line.split(b" ") for line in listed.read().splitlines())
+                return any(bytes(self.key) == word[1] for word in words if len(word) > 1)
+        except FileNotFoundError:
+            return False
+
+    def max_size(self, repo: UUID) -> int | None:
+        return self._logs.max_sizes().get(repo)
+
+    def live_size(self, repo: UUID) -> int | None:
+        return self._preferences.sizes.size(repo)
+
+    @property
+    def full_at(self) -> float:
+        return self._repository.config.get_float("annex.fullybalancedthreshhold", _FULL_AT)
+
+    def _read(self, path: Callable[[Key, int], str]) -> bytes:
+        if self.key is None:
+            return b""
+        repository = self._repository
+        return repository.branch.read(path(self.key, repository.branch_hash_levels))
+
+
+def _attribute(repository: Repository, file: str) -> int | None:
+    """Give the file's annex.numcopies of .gitattributes as it is now, None when it has none."""
+    words = ("check-attr", "-z", "annex.numcopies", "--", file)
+    status, out, error = repository.git.ask(*words)
+    if status != 0:
+        raise GitError("check-attr", status, error)
+    return _number(os.fsdecode(out.split(b"\0")[2]))
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        return read_int(text or "")
+    except ValueError:
+        return None
