@@ -142,7 +142,7 @@ def is_secure(backend: bytes) -> bool:
     base = hash_name(backend)
     if base is not None:
         return _HASHES[base].secure
-    return backend in {b"GITBUNDLE", b"GITMANIFEST"}
+    return backend == b"GITBUNDLE"
 
 
 def is_secure_key(key: Key, equivalents: Collection[Key] = ()) -> bool:
@@ -166,9 +166,14 @@ class _HashVerifier:
 
     __slots__ = ("_expected", "_hasher")
 
-    def __init__(self, hashing: Hasher, expected: bytes) -> None:
+    def __init__(self, hashing: Hasher, expected: bytes | None) -> None:
         self._hasher = hashing
         self._expected = expected
+
+    @classmethod
+    def of(cls, key: Key) -> _HashVerifier:
+        base = hash_name(key.backend) or b"SHA256"
+        return cls(_HASHES[base].start(), checksum_in(key))
 
     def update(self, data: bytes | bytearray | memoryview, /) -> None:
         self._hasher.update(data)
@@ -213,16 +218,14 @@ def verifier(key: Key, equivalents: Collection[Key] = ()) -> Verifier | None:
 
     Hash keys are verified by their hash alone: their size field is not compared. WORM, URL and
     keys of unknown backends are verified by their size, if they have one. A VURL key is
-    verified by its `equivalents` (from its `.log.ek`).
+    verified by its `equivalents` (from its `.log.ek`): one of them has to match, and only hash
+    keys can.
     """
-    expected = checksum_in(key)
-    if expected is not None:
-        base = hash_name(key.backend) or b"SHA256"
-        return _HashVerifier(_HASHES[base].start(), expected)
-    if key.backend == b"VURL":
-        others = [found for other in equivalents if (found := verifier(other)) is not None]
-        if others:
-            return _AnyVerifier(others)
+    if checksum_in(key) is not None:
+        return _HashVerifier.of(key)
+    others = [other for other in equivalents if other.backend != b"VURL"]
+    if key.backend == b"VURL" and others:
+        return _AnyVerifier([_HashVerifier.of(other) for other in others if checksum_in(other)])
     return None if key.size is None else _SizeVerifier(key.size)
 
 
