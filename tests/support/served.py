@@ -16,7 +16,8 @@ from shoal.server.app import App
 from shoal.server.http import Server
 from shoal.server.options import Limits
 from shoal.server.permissions import EVERYTHING, Permissions
-from shoal.server.target import Directory, Site, Slots, Target
+from shoal.server.repositories import OneRepository
+from shoal.server.target import Site
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.memory_remote import MemoryRemote
@@ -25,34 +26,18 @@ CLIENT = UUID("cccccccc-0000-4000-8000-000000000001")
 WIDE_OPEN = Permissions(EVERYTHING)
 
 
-class CountingSite(Site):
-    """A site that counts changes instead of committing them."""
-
-    def __init__(self, jobs: int) -> None:
-        self.slots = Slots(jobs)
-        self.changes = 0
-
-    def changing(self) -> AbstractAsyncContextManager[None]:
-        return self._changing()
-
-    @asynccontextmanager
-    async def _changing(self) -> AsyncIterator[None]:
-        self.changes += 1
-        yield
-
-
-class FixedDirectory(Directory):
+class FixedSite(Site):
     """Serves the given remotes."""
 
-    def __init__(self, remotes: Mapping[UUID, Remote], jobs: int = 8) -> None:
+    def __init__(self, remotes: Mapping[UUID, Remote], jobs: int) -> None:
+        super().__init__(jobs)
         self.remotes = dict(remotes)
-        self.site = CountingSite(jobs)
 
-    async def find(self, uuid: UUID) -> Target | None:
-        remote = self.remotes.get(uuid)
-        return None if remote is None else Target(remote, self.site)
+    async def remote(self, uuid: UUID) -> Remote | None:
+        return self.remotes.get(uuid)
 
     async def aclose(self) -> None:
+        assert self.users == 0
         self.remotes.clear()
 
 
@@ -124,7 +109,7 @@ class TestServer:
 
     __test__ = False
     app: App
-    directory: FixedDirectory
+    site: FixedSite
     port: int
     uuid: UUID
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -216,12 +201,12 @@ async def serving(
 ) -> AsyncIterator[TestServer]:
     """Serve `remote` while the context is open; afterwards nothing of it may be left."""
     limits = limits or Limits()
-    directory = FixedDirectory({remote.info.uuid: remote}, jobs)
-    app = App(directory, permissions, limits)
+    site = FixedSite({remote.info.uuid: remote}, jobs)
+    app = App(OneRepository(site), permissions, limits)
     server = Server(app.answer, limits)
     listener = socket.create_server(("127.0.0.1", 0))
     acceptor = await asyncio.get_running_loop().create_server(server, sock=listener)
-    served = TestServer(app, directory, listener.getsockname()[1], remote.info.uuid)
+    served = TestServer(app, site, listener.getsockname()[1], remote.info.uuid)
     try:
         yield served
     finally:
@@ -230,4 +215,5 @@ async def serving(
             writer.close()
         await server.shutdown(1)
         await app.locks.aclose()
+        await site.aclose()
         await acceptor.wait_closed()

@@ -107,7 +107,8 @@ class App:
         if target is None:
             raise BadRequest(404)
         self._permissions.check(endpoint.need, authorization, encrypted=request.secure)
-        return await _HANDLERS[endpoint](self, request, asked, target)
+        with target.site.in_use():
+            return await _HANDLERS[endpoint](self, request, asked, target)
 
     async def _key(
         self, request: web.BaseRequest, asked: Request, target: Target
@@ -121,7 +122,7 @@ class App:
     async def _put(
         self, request: web.BaseRequest, asked: Request, target: Target
     ) -> web.StreamResponse:
-        async with target.site.slots.transfer(), target.site.changing():
+        async with target.site.slots.transfer():
             _still_there(request)
             return await receive_key(
                 request, asked, _key(asked), target.remote, _caller(asked), self._limits
@@ -152,7 +153,7 @@ class App:
     async def _remove(
         self, request: web.BaseRequest, asked: Request, target: Target
     ) -> web.StreamResponse:
-        async with target.site.slots.request(), target.site.changing():
+        async with target.site.slots.request():
             _still_there(request)
             result = await target.remote.remove(
                 _key(asked), before=asked.timestamp, caller=_caller(asked)
@@ -172,7 +173,7 @@ class App:
     async def _lock(
         self, request: web.BaseRequest, asked: Request, target: Target
     ) -> web.StreamResponse:
-        lock_id = await self.locks.lock(target.remote, _key(asked), _caller(asked), asked.server)
+        lock_id = await self.locks.lock(target, _key(asked), _caller(asked), asked.server)
         return json_answer(render_locked(lock_id))
 
     async def _keep_locked(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import stat
 import tempfile
 from collections.abc import Callable, Coroutine, MutableMapping
 from types import TracebackType
@@ -120,6 +121,8 @@ def _unix_socket(path: str) -> socket.socket:
 
 def _is_left_behind(path: str) -> bool:
     """Tell whether `path` is a unix socket where nobody listens."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)

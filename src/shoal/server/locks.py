@@ -20,9 +20,10 @@ from shoal.errors import (
     RemoteUnavailable,
     ShoalError,
 )
-from shoal.remotes.base import Caller, Remote
+from shoal.remotes.base import Caller
 from shoal.server.messages import complain
 from shoal.server.options import LOCK_SECONDS
+from shoal.server.target import Target
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -59,7 +60,7 @@ class LockRegistry:
     def __len__(self) -> int:
         return len(self._held)
 
-    async def lock(self, remote: Remote, key: Key, caller: Caller, server: UUID) -> str | None:
+    async def lock(self, target: Target, key: Key, caller: Caller, server: UUID) -> str | None:
         """Lock `key`; give the lock's id, or None when it cannot be locked.
 
         Raises RemoteUnavailable. The lock is effective when this returns.
@@ -72,20 +73,21 @@ class LockRegistry:
         held.ends = loop.time() + self._seconds
         ready: asyncio.Future[bool] = loop.create_future()
         held.task = loop.create_task(
-            self._hold(lock_id, remote, key, caller, ready), name=f"lock of {key}"
+            self._hold(lock_id, target, key, caller, ready), name=f"lock of {key}"
         )
         return lock_id if await ready else None
 
     async def _hold(
-        self, lock_id: str, remote: Remote, key: Key, caller: Caller, ready: asyncio.Future[bool]
+        self, lock_id: str, target: Target, key: Key, caller: Caller, ready: asyncio.Future[bool]
     ) -> None:
         """Hold one lock; the remote's context is entered and left in this one task."""
         held = self._held[lock_id]
         try:
-            async with remote.lock_content(key, caller=caller):
-                held.start_timer()
-                _tell(ready, True)
-                await held.over.wait()
+            with target.site.in_use():
+                async with target.remote.lock_content(key, caller=caller):
+                    held.start_timer()
+                    _tell(ready, True)
+                    await held.over.wait()
         except (RemoteRefused, KeyNotPresent, ContentLocked) as error:
             if not _tell(ready, False):
                 complain(f"unlocking {key}: {error}")
@@ -95,7 +97,7 @@ class LockRegistry:
         finally:
             held.stop_timer()
             del self._held[lock_id]
-            _tell(ready, RemoteUnavailable(remote.info.name, "locking failed"))
+            _tell(ready, RemoteUnavailable(target.remote.info.name, "locking failed"))
 
     @contextmanager
     def kept(self, lock_id: str, server: UUID) -> Iterator[None]:

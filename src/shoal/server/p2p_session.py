@@ -38,7 +38,7 @@ from shoal.p2p.server import Access, End, Event, PayloadEnd, ServerSession
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
 from shoal.remotes.content import Chunk as ContentChunk
 from shoal.remotes.content import Content
-from shoal.server.spool import with_size
+from shoal.remotes.spool import with_size
 from shoal.transport.stream import ByteStream
 from shoal.values.key import Key
 from shoal.values.uuid import UUID

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 
 from shoal.remotes.base import Remote
@@ -31,22 +32,40 @@ class Slots:
         return self._requests
 
 
+class Site(ABC):
+    """One repository that is served, open, with everything that it is a gateway for."""
+
+    def __init__(self, jobs: int) -> None:
+        self.slots = Slots(jobs)
+        self.users = 0  # requests and locks that use it: it must not be closed under them
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While the context is open the site is not closed to make room."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
+
+    @abstractmethod
+    async def remote(self, uuid: UUID) -> Remote | None:
+        """Give the remote with `uuid` if this repository serves it, now; asked per request.
+
+        Raises ShoalError when the repository cannot be used any more.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Commit what is to be committed, and close everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A remote that is served here."""
 
     remote: Remote
     site: Site
-
-
-class Site(ABC):
-    """One repository that is served, with everything that it is a gateway for."""
-
-    slots: Slots
-
-    @abstractmethod
-    def changing(self) -> AbstractAsyncContextManager[None]:
-        """Surrounds what may change location logs: they are committed some time after."""
 
 
 class Directory(ABC):
@@ -58,4 +77,4 @@ class Directory(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Commit what is to be committed, and close everything."""
+        """Close all sites."""

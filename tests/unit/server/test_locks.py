@@ -11,13 +11,18 @@ from shoal.errors import ContentLocked, RemoteRefused, RemoteUnavailable
 from shoal.remotes.base import NOBODY
 from shoal.server.locks import LockRegistry
 from shoal.server.options import Limits
+from shoal.server.target import Target
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.loop import in_loop, until
 from tests.support.memory_remote import MEMORY_UUID, MemoryRemote, key_of
-from tests.support.served import TestServer, read_answer, request_bytes, serving
+from tests.support.served import FixedSite, TestServer, read_answer, request_bytes, serving
 
 LOCKED = b'{"locked":false}'
+
+
+def target_of(remote: MemoryRemote) -> Target:
+    return Target(remote, FixedSite({MEMORY_UUID: remote}, 8))
 
 
 async def lock(server: TestServer, key: Key) -> str | None:
@@ -131,7 +136,7 @@ async def test_a_lock_of_another_repository_cannot_be_released() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
     registry = LockRegistry(10)
-    lock_id = await registry.lock(remote, key, NOBODY, MEMORY_UUID)
+    lock_id = await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID)
     assert lock_id is not None
     await registry.release(lock_id, UUID("other"))
     assert remote.locks[key] == 1
@@ -178,7 +183,7 @@ async def test_a_lock_that_nobody_keeps_ends() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
     registry = LockRegistry(10, seconds=0.05)
-    assert await registry.lock(remote, key, NOBODY, MEMORY_UUID) is not None
+    assert await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID) is not None
     assert remote.locks[key] == 1
     await until(lambda: remote.idle)
     assert len(registry) == 0
@@ -189,7 +194,7 @@ async def test_a_lock_that_is_kept_outlasts_its_time() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
     registry = LockRegistry(10, seconds=0.05)
-    lock_id = await registry.lock(remote, key, NOBODY, MEMORY_UUID)
+    lock_id = await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID)
     assert lock_id is not None
     with registry.kept(lock_id, MEMORY_UUID), registry.kept(lock_id, MEMORY_UUID):
         await asyncio.sleep(0.1)
@@ -202,7 +207,7 @@ async def test_two_requests_may_keep_one_lock() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
     registry = LockRegistry(10, seconds=0.05)
-    lock_id = await registry.lock(remote, key, NOBODY, MEMORY_UUID)
+    lock_id = await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID)
     assert lock_id is not None
     with registry.kept(lock_id, MEMORY_UUID):
         with registry.kept(lock_id, MEMORY_UUID):
