@@ -24,13 +24,11 @@ class Names:
     def __init__(
         self,
         here: UUID,
-        descriptions: Mapping[UUID, bytes],
+        descriptions: Mapping[UUID, str],
         remotes: Sequence[tuple[str, UUID | None]],
     ) -> None:
         self.here = here
-        self._descriptions = {
-            uuid: text.decode("utf-8", "surrogateescape") for uuid, text in descriptions.items()
-        }
+        self._descriptions = descriptions
         self._remotes = dict(remotes)
         self._name_of = {uuid: name for name, uuid in remotes if uuid is not None}
 

@@ -8,12 +8,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shoal.cli.output import Output
-from shoal.errors import UsageError
+from shoal.errors import NotARepository, UsageError
+from shoal.logs.trust import TrustLevel
 
 if TYPE_CHECKING:
     import argparse
 
+    from shoal.annex.session import Session
     from shoal.git.repository import Repository
+
+HOOK_COMMANDS = frozenset({"smudge", "filter-process", "pre-commit", "post-receive", "pre-push"})
+"""Commands that git runs, by hooks and filters; shoal has them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,12 @@ class Context:
             quiet=args.quiet,
             jobs=getattr(args, "jobs", None) or 1,
         )
+        self._trust_overrides = [
+            *((name, TrustLevel.SEMITRUSTED) for name in args.semitrust),
+            *((name, TrustLevel.UNTRUSTED) for name in args.untrust),
+        ]
+        self.commits = True
+        """Whether what the command recorded is committed to the git-annex branch at its end."""
 
     @cached_property
     def repository(self) -> Repository:
@@ -56,19 +67,55 @@ class Context:
         Raises NotARepository. One that was never used with git-annex here, but has a
         git-annex branch, is initialised.
         """
-        from shoal.git.repository import Repository
+        from shoal.git.repository import Repository, UnsupportedVersion
 
-        return Repository.discover()
+        try:
+            repository = Repository.discover()
+        except UnsupportedVersion:
+            raise
+        except NotARepository as error:
+            raise NotARepository("Not in a git repository.") from error
+        try:
+            from shoal.git.init import ensure_initialised
+
+            ensure_initialised(repository, HOOK_COMMANDS)
+        except BaseException:
+            repository.close()
+            raise
+        return repository
+
+    @cached_property
+    def session(self) -> Session:
+        """The user's work in the repository. Raises NotARepository."""
+        from shoal.annex.session import Session
+
+        return Session(
+            self.repository,
+            numcopies=self.settings.numcopies,
+            mincopies=self.settings.mincopies,
+            trust_overrides=self._trust_overrides,
+        )
 
     def close(self) -> None:
-        """End a command that ran to its end: write what it changed, say what failed."""
-        if "repository" in self.__dict__:
-            self.repository.close()
-        self.out.finish()
+        """End a command: commit what it recorded, say what failed, free everything."""
+        try:
+            if "repository" in self.__dict__ and self.commits:
+                self._commit()
+        finally:
+            self.abandon()
+            self.out.finish()
 
     def abandon(self) -> None:
-        """Free what close() would have, if it has not been called."""
+        """Free everything, without a word. Harmless after close()."""
+        for name in ("session", "repository"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
         self.out.flush()
+
+    def _commit(self) -> None:
+        repository = self.repository
+        if repository.config.get_bool("annex.alwayscommit", True) and repository.branch.commit():
+            self.out.note("recording state in git...")
 
 
 def _override_git_config(settings: list[str]) -> None:

@@ -72,11 +72,16 @@ class Output:
     ) -> Item:
         """Begin an item: use it with `with`. `given` are the words of the command line
         that it comes from."""
-        return Item(self, command or self.command, subject or Subject(text=""), given)
+        return Item(self, command or self.command, subject or Subject(), given)
 
     def line(self, text: str = "", end: str = "\n") -> None:
         """Show one line that is not part of an item."""
         self.write(text + end)
+
+    def blank(self) -> None:
+        """Answer a line of a batch for which there is nothing to show."""
+        self.write("\n")
+        self.flush()
 
     def record(self, fields: Mapping[str, JSON]) -> None:
         """Show one JSON object."""
@@ -134,8 +139,7 @@ class Item:
         self._shown = not out.json and not out.quiet
 
     def __enter__(self) -> Self:
-        start = " ".join(part for part in (self._command, str(self._subject)) if part)
-        self._put(start + " ", open_line=True)
+        self._put(f"{self._command} {self._subject} ", open_line=True)
         return self
 
     def __exit__(

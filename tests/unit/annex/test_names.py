@@ -11,7 +11,7 @@ from shoal.values.uuid import UUID
 HERE, A, B, C, D = (UUID(word) for word in ("u-here", "u-a", "u-b", "u-c", "u-d"))
 NAMES = Names(
     HERE,
-    {HERE: b"my repo", A: b"a", B: b"big disk", C: b"twin", D: b"twin"},
+    {HERE: "my repo", A: "a", B: "big disk", C: "twin", D: "twin"},
     [("a", A), ("b", B), ("plain", None), ("new", UUID("u-new"))],
 )
 
@@ -76,13 +76,13 @@ def test_what_is_shown(uuid: UUID, line: str, in_json: str) -> None:
 
 
 def test_this_repository_without_description() -> None:
-    names = Names(HERE, {HERE: b""}, [])
+    names = Names(HERE, {HERE: ""}, [])
     assert names.line(HERE) == "u-here -- here"
     assert names.in_json(HERE) == ""
 
 
 def test_of_two_remotes_with_one_uuid_the_later_is_shown() -> None:
-    names = Names(HERE, {A: b"x"}, [("origin", A), ("zz", A)])
+    names = Names(HERE, {A: "x"}, [("origin", A), ("zz", A)])
     assert names.shown(A) == "x [zz]"
     assert names.uuid_of("origin") == A
 

@@ -82,7 +82,7 @@ def test_a_bug_is_not_hidden() -> None:
 def test_a_command_without_a_subject(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with output("init").item(Subject(text="")):
         pass
-    assert capfdbinary.readouterr().out == b"init ok\n"
+    assert capfdbinary.readouterr().out == b"init  ok\n"
 
 
 def test_json(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
