@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shoal.git.repository import Place, Repository
 from tests.support.world import World, isolated_environment
 
 
@@ -24,3 +26,19 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def world(tmp_path: Path) -> World:
     """A directory with helpers to make git-annex repositories with the real program."""
     return World(tmp_path / "world")
+
+
+@pytest.fixture
+def close_repositories(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close every repository that the test opened, so that no git process is left running."""
+    opened: list[Repository] = []
+    real = Repository.__init__
+
+    def remember(self: Repository, place: Place) -> None:
+        opened.append(self)
+        real(self, place)
+
+    monkeypatch.setattr(Repository, "__init__", remember)
+    yield
+    for repository in opened:
+        repository.close()

@@ -175,20 +175,30 @@ class AnnexBranch:
         if message is None:
             message = self.commit_message("update")
         with self.locked_index() as index:
-            names = self.journal.names()
-            if not names:
+            if not (names := self.journal.names()):
                 return False
-            base = index.prepare()
-            index.stage_journal(self.journal, names)
-            status = index.status()
-            tip = index.commit(message)
-            self.journal.remove(names)
-            with self._lock:
-                if index.parent == base == status == self._known_tip:
-                    self._known_tip = tip  # nothing but what was in the journal
-                self._notice(tip)
+            index.mending(lambda: self._commit_journal(index, names, message))
         self.run_hook()
         return True
+
+    def _commit_journal(self, index: BranchIndex, names: list[str], message: str) -> None:
+        base = index.prepare()
+        index.stage_journal(self.journal, names)
+        status = index.status()
+        tip = index.commit(message)
+        self.journal.remove(names)
+        with self._lock:
+            if index.parent == base == status == self._known_tip:
+                self._known_tip = tip  # nothing but what was in the journal
+            self._notice(tip)
+
+    def ensure_exists(self) -> str:
+        """Make the branch if there is none, as origin's or empty; give its commit."""
+        tip = self.tip
+        if tip is None:
+            with self.locked_index() as index:
+                tip = index.prepare()
+        return tip
 
     def commit_message(self, default: str) -> str:
         """Give the message for a commit of the branch: what the user configured, or `default`."""
@@ -223,7 +233,7 @@ class AnnexBranch:
                 return True
             if unmerged:
                 with self.locked_index() as index:
-                    merging.merge(index, self.journal, unmerged)
+                    index.mending(lambda: merging.merge(index, self.journal, unmerged))
                 self.run_hook()
         self._settle(siblings, ())
         return bool(unmerged)
@@ -296,12 +306,15 @@ class AnnexBranch:
         tip = self.tip
         if content is None:
             content = b"" if tip is None else self._trees.read(tip, path)
-        elif tip is not None and tip != read_status(self._repository.annex_path("index.lck")):
+        elif tip is not None and tip != (self._index_status() or tip):
             # Somebody pushed to the branch itself: the journal must not hide that.
             content = union_merge(content, self._trees.read(tip, path))
         if private and self._repository.private_uuids:
             content += self.private_journal.read(path) or b""
         return content
+
+    def _index_status(self) -> str:
+        return read_status(self._repository.annex_path("index.lck"))
 
     @contextmanager
     def _locked_journal(self) -> Iterator[tuple[int, ...]]:

@@ -84,6 +84,20 @@ class BranchIndex:
             self.set_status(tip)
         return tip
 
+    def mending(self, action: Callable[[], T]) -> T:
+        """Do `action`; if it fails because the index file is broken, make that anew and do it
+        again. `action` must begin with prepare().
+
+        Nothing is lost by that: what was staged for a commit is still in the journal.
+        """
+        try:
+            return action()
+        except GitError:
+            if self._git.ask("ls-files", "--stage")[0] == 0:
+                raise
+            os.unlink(self.path)
+            return action()
+
     def status(self) -> str:
         """Give the commit whose content is in the index, "" when that is not known."""
         return read_status(self._status_path)

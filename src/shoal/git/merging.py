@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shoal.git.repository import Repository
 
 _NOT_A_COMMIT = 128  # exit status of `git merge-base`
-_TUNING = {
+TUNING = {
     "annex.tune.objecthashlower": Difference.OBJECT_HASH_LOWER,
     "annex.tune.objecthash1": Difference.ONE_LEVEL_OBJECT_HASH,
     "annex.tune.branchhash1": Difference.ONE_LEVEL_BRANCH_HASH,
@@ -121,7 +121,7 @@ class Merging:
 
     def _check_differences(self, siblings: Iterable[Sibling]) -> None:
         config = self._repository.config
-        ours = frozenset(one for key, one in _TUNING.items() if config.get_bool(key, False))
+        ours = frozenset(one for key, one in TUNING.items() if config.get_bool(key, False))
         for sibling in siblings:
             log = difference.parse(self._read(sibling.commit, difference.PATH))
             if difference.all_of(log) != ours:

@@ -223,12 +223,18 @@ class Repository:
 
     def refresh(self) -> bool:
         """Notice what others changed on disk; tell whether anything may have changed."""
+        changed = self.refresh_config()
+        return self.branch.refresh() or changed
+
+    def refresh_config(self) -> bool:
+        """As refresh(), for the configuration only: writing to the branch needs no more."""
         with self._lock:
-            changed = self.config.refresh()
+            self.config.refresh()
+            changed = self.config.generation != self._settled
             if changed:
                 self._settle()
                 self.branch.forget_known()
-        return self.branch.refresh() or changed
+            return changed
 
     def close(self) -> None:
         """End the git processes. The repository may be used again afterwards."""
@@ -247,6 +253,7 @@ class Repository:
 
     def _settle(self) -> None:
         """Work out again what follows from the configuration."""
+        self._settled = self.config.generation
         version = self.config.get("annex.version")
         if version and version != str(VERSION):
             raise UnsupportedVersion(self.path, version)

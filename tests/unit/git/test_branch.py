@@ -1,0 +1,362 @@
+"""The git-annex branch of one repository: journal, commits, freshness, scanning."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from shoal.git.repository import Repository
+from tests.support.gitrepo import (
+    BRANCH,
+    HERE,
+    adding,
+    git,
+    make_repository,
+    on_branch,
+    put_on_branch,
+    to,
+)
+
+pytestmark = pytest.mark.usefixtures("close_repositories")
+LOG = "aaa/bbb/MD5-s0--x.log"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "repo"
+
+
+@pytest.fixture
+def repo(path: Path) -> Repository:
+    return make_repository(path)
+
+
+def _set(repo: Repository, path: str, content: bytes) -> bool:
+    return repo.branch.change(path, to(content))
+
+
+def test_reading_journal_and_branch(repo: Repository, path: Path) -> None:
+    assert repo.branch.read(LOG) == b""
+    put_on_branch(path, {LOG: "1s 1 a\n", "uuid.log": "u\n"})
+    assert repo.branch.read(LOG) == b"1s 1 a\n"
+    assert _set(repo, LOG, b"2s 1 a\n")
+    assert repo.branch.read(LOG) == b"2s 1 a\n"
+    assert repo.branch.read("uuid.log") == b"u\n"
+    assert on_branch(path)[LOG] == "1s 1 a"
+
+
+def test_a_change_sees_the_present_content_and_may_decline(repo: Repository) -> None:
+    _set(repo, LOG, b"1\n")
+    seen: list[bytes] = []
+
+    def update(old: bytes) -> bytes | None:
+        seen.append(old)
+        return None
+
+    assert not repo.branch.change(LOG, update)
+    assert not _set(repo, LOG, b"1\n")
+    assert seen == [b"1\n"]
+
+
+def test_a_failing_update_changes_nothing_and_frees_the_lock(repo: Repository) -> None:
+    def update(old: bytes) -> bytes | None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        repo.branch.change(LOG, update)
+    assert repo.branch.read(LOG) == b""
+    assert _set(repo, LOG, b"1\n")
+
+
+def test_commit_moves_the_journal_to_the_branch(repo: Repository, path: Path) -> None:
+    old = put_on_branch(path, {"kept.log": "k\n"})
+    assert not repo.branch.commit()
+    _set(repo, LOG, b"no newline at the end\nx")
+    _set(repo, "new_one.log", b"\0\xff\n")
+    assert repo.branch.commit("why")
+    assert repo.branch.journal.names() == []
+    tip = git(path, "rev-parse", BRANCH)
+    assert git(path, "log", "--format=%P %s", "-1", BRANCH) == f"{old} why"
+    assert (path / "annex" / "index.lck").read_text() == f"{tip}\n"
+    assert repo.branch.read(LOG) == b"no newline at the end\nx"
+    assert repo.branch.read("new_one.log") == b"\0\xff\n"
+    assert sorted(on_branch(path)) == [LOG, "kept.log", "new_one.log"]
+    assert git(path, "fsck", "--strict") == ""
+
+
+def test_the_message_of_commits_can_be_configured(repo: Repository, path: Path) -> None:
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    assert git(path, "log", "--format=%s", "-2", BRANCH) == "update\nbranch created"
+    repo.config.set("annex.commitmessage", "mine")
+    _set(repo, LOG, b"2\n")
+    repo.branch.commit()
+    assert git(path, "log", "--format=%s", "-1", BRANCH) == "mine"
+    repo.config.set("annex.commitmessage-command", "echo said; echo more")
+    _set(repo, LOG, b"3\n")
+    repo.branch.commit()
+    assert git(path, "log", "--format=%B", "-1", BRANCH).strip() == "said\nmore"
+
+
+def test_without_a_user_the_login_name_commits(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("USER", "someone")
+    monkeypatch.setenv("LOGNAME", "someone")
+    repo = make_repository(path)
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    assert git(path, "log", "-1", "--format=%an %ae %cn", BRANCH) == "someone someone someone"
+
+
+def test_thousands_of_files_are_committed_at_once(repo: Repository, path: Path) -> None:
+    names = [f"{i:03x}/{i:03x}/MD5-s{i}--a_b.log" for i in range(3000)]
+    contents = {name: b"%d\n" % i for i, name in enumerate(names)}
+    assert (
+        repo.branch.change_many((name, to(content)) for name, content in contents.items()) == 3000
+    )
+    assert repo.branch.commit()
+    assert repo.branch.journal.is_empty()
+    assert dict(repo.branch.scan()) == contents
+    assert list((path / "objects" / "pack").glob("*.pack"))
+    assert not list(path.glob("fast_import_crash*"))
+
+
+def test_an_index_that_is_gone_or_locked_by_a_dead_git_is_made_anew(
+    repo: Repository, path: Path
+) -> None:
+    put_on_branch(path, {"kept.log": "k\n"})
+    _set(repo, LOG, b"1\n")
+    (path / "annex" / "index.lock").write_bytes(b"half")
+    assert repo.branch.commit()
+    assert sorted(on_branch(path)) == [LOG, "kept.log"]
+    (path / "annex" / "index").unlink()
+    _set(repo, LOG, b"2\n")
+    assert repo.branch.commit()
+    assert on_branch(path) == {LOG: "2", "kept.log": "k"}
+
+
+def test_a_broken_index_is_made_anew(repo: Repository, path: Path) -> None:
+    put_on_branch(path, {"kept.log": "k\n"})
+    _set(repo, LOG, b"1\n")
+    (path / "annex" / "index").write_bytes(b"DIRC garbage")
+    assert repo.branch.commit()
+    assert on_branch(path) == {LOG: "1", "kept.log": "k"}
+
+
+def test_what_was_pushed_to_the_branch_itself_is_kept(repo: Repository, path: Path) -> None:
+    _set(repo, LOG, b"1s 1 a\n")
+    repo.branch.commit()
+    _set(repo, LOG, b"1s 1 a\n2s 1 b\n")
+    tip = git(path, "rev-parse", BRANCH)
+    pushed = {LOG: "1s 1 a\n3s 1 c\n", "other.log": "o\n"}
+    put_on_branch(path, pushed, parents=(tip,))
+    assert repo.branch.read(LOG) == b"1s 1 a\n2s 1 b\n3s 1 c\n"
+    assert repo.branch.change(LOG, lambda old: old + b"4s 1 d\n")
+    repo.branch.commit()
+    assert on_branch(path) == {LOG: "1s 1 a\n2s 1 b\n3s 1 c\n4s 1 d", "other.log": "o"}
+
+
+def test_a_push_in_the_middle_of_a_commit_is_merged(
+    repo: Repository, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shoal.git.index import BranchIndex
+
+    _set(repo, LOG, b"1s 1 a\n")
+    repo.branch.commit()
+    _set(repo, LOG, b"1s 1 a\n2s 1 b\n")
+    real = BranchIndex.move_branch
+    pushes = [1, 2]
+
+    def move_after_a_push(self: BranchIndex, commit: str, expected: str) -> bool:
+        if pushes:
+            number = pushes.pop()
+            tip = git(path, "rev-parse", BRANCH)
+            put_on_branch(path, {LOG: "1s 1 a\n", f"pushed{number}": "p\n"}, parents=(tip,))
+        return real(self, commit, expected)
+
+    monkeypatch.setattr(BranchIndex, "move_branch", move_after_a_push)
+    repo.branch.commit()
+    assert on_branch(path)[LOG] == "1s 1 a\n2s 1 b"
+    assert "pushed1" in on_branch(path)
+    assert "pushed2" in on_branch(path)
+    assert repo.branch.journal.is_empty()
+    assert git(path, "log", "--merges", "--oneline", BRANCH) == ""
+
+
+def test_nothing_is_committed_when_nothing_changes(repo: Repository, path: Path) -> None:
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    tip = repo.branch.tip
+    (path / "annex" / "journal" / "aaa_bbb_MD5-s0--x.log").write_bytes(b"1\n")
+    assert repo.branch.commit()
+    assert repo.branch.tip == tip
+    assert repo.branch.journal.is_empty()
+
+
+def test_a_directory_in_the_journal_is_no_reason_to_commit(repo: Repository, path: Path) -> None:
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    (path / "annex" / "journal" / "stray").mkdir()
+    tip = repo.branch.tip
+    assert not repo.branch.commit()
+    assert repo.branch.tip == tip
+
+
+def test_private_repositories_stay_private(repo: Repository, path: Path) -> None:
+    repo.config.set("annex.private", "true")
+    repo.refresh()
+    from shoal.values.uuid import UUID
+
+    here, other = UUID(HERE), UUID("22222222-2222-4222-8222-222222222222")
+    branch = repo.branch
+    branch.change(LOG, lambda old: old + b"1s 1 other\n", regarding=other)
+    branch.change(LOG, lambda old: old + b"1s 1 here\n", regarding=here)
+    assert branch.read(LOG) == b"1s 1 other\n1s 1 other\n1s 1 here\n"
+    branch.change(LOG, lambda old: old + b"2s 1 other\n", regarding=other)
+    branch.commit()
+    assert "here" not in on_branch(path)[LOG]
+    assert on_branch(path)[LOG] == "1s 1 other\n2s 1 other"
+    assert b"1s 1 here\n" in branch.read(LOG)
+    assert dict(branch.scan()) == {LOG: branch.read(LOG)}
+    assert os.listdir(path / "annex" / "journal-private") == ["aaa_bbb_MD5-s0--x.log"]
+
+
+def test_private_remotes(repo: Repository) -> None:
+    for key, value in (
+        ("a.annex-private", "true"), ("a.annex-uuid", "ua"),
+        ("b.annex-private", "true"), ("b.annex-uuid", "ub"), ("b.annex-config-uuid", "uc"),
+        ("c.annex-uuid", "ud"),
+    ):  # fmt: skip
+        repo.config.set(f"remote.{key}", value)
+    repo.refresh()
+    assert repo.private_uuids == {"ua", "uc"}
+
+
+def test_refresh_notices_what_others_do(repo: Repository, path: Path) -> None:
+    other = Repository.open(path)
+    told: list[frozenset[str] | None] = []
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    repo.refresh()
+    repo.branch.on_change(told.append)
+    generation = repo.branch.generation
+    assert not repo.branch.refresh()
+    _set(other, LOG, b"2\n")
+    assert repo.branch.refresh()
+    assert repo.branch.generation > generation
+    assert told == [frozenset({LOG})]
+    told.clear()
+    other.branch.commit()
+    assert repo.branch.refresh()
+    assert {path for one in told for path in one or ()} == {LOG}
+    told.clear()
+    put_on_branch(path, {LOG: "2\n", "uuid.log": "u\n"}, parents=(repo.branch.tip or "",))
+    assert repo.branch.refresh()
+    assert told == [frozenset({"uuid.log"})]
+
+
+def test_own_commits_make_nothing_stale(repo: Repository) -> None:
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    _set(repo, LOG, b"2\n")
+    told: list[frozenset[str] | None] = []
+    repo.branch.on_change(told.append)
+    repo.branch.commit()
+    assert told == []
+
+
+def test_a_settled_repository_is_refreshed_without_git(
+    repo: Repository, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    for directory in (*path.glob("refs/**/"), path / "config", path / "annex" / "journal"):
+        os.utime(directory, ns=(1, 1))
+    threading.Event().wait(0.05)  # the times of changes (ctime) cannot be set back
+    repo.refresh()
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert not repo.refresh()
+
+
+def test_scan_gives_each_file_once_with_the_journal_laid_over(repo: Repository, path: Path) -> None:
+    put_on_branch(path, {LOG: "1\n", "uuid.log": "u\n", "odd name.log": "x y\n", "e": ""})
+    _set(repo, LOG, b"2\n")
+    _set(repo, "new.log", b"n\n")
+    found = list(repo.branch.scan())
+    assert dict(found) == {
+        LOG: b"2\n", "uuid.log": b"u\n", "odd name.log": b"x y\n", "e": b"", "new.log": b"n\n",
+    }  # fmt: skip
+    assert len(found) == 5
+    assert dict(repo.branch.scan(lambda p: p.endswith("x.log"))) == {LOG: b"2\n"}
+
+
+def test_a_scan_may_be_left_early(repo: Repository, path: Path) -> None:
+    put_on_branch(path, {f"{i:03x}/a.log": "x" * 10_000 for i in range(500)})
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = set(children.read_text().split())
+    scan = repo.branch.scan()
+    next(iter(scan))
+    del scan
+    assert len(set(children.read_text().split()) - before) <= 1  # cat-file may stay
+
+
+def test_paths(repo: Repository, path: Path) -> None:
+    assert repo.branch.paths() == []
+    put_on_branch(path, {LOG: "1\n", "ü.log": "u\n"})
+    assert repo.branch.paths() == [LOG, "ü.log"]
+
+
+def test_the_hook_after_updates_is_run(repo: Repository, path: Path) -> None:
+    hook = path / "hooks" / "post-update-annex"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho ran >> hook-ran\n")
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    assert not (path / "hook-ran").exists()  # not executable
+    hook.chmod(hook.stat().st_mode | stat.S_IXUSR)
+    _set(repo, LOG, b"2\n")
+    repo.branch.commit()
+    assert (path / "hook-ran").read_text() == "ran\n"
+    hook.unlink()
+    repo.config.set("annex.post-update-command", "echo configured >> hook-ran")
+    _set(repo, LOG, b"3\n")
+    repo.branch.commit()
+    assert (path / "hook-ran").read_text() == "ran\nconfigured\n"
+
+
+def test_threads_lose_nothing(repo: Repository, path: Path) -> None:
+    def work(number: int) -> None:
+        for i in range(20):
+            line = b"%d %d\n" % (number, i)
+            repo.branch.change(LOG, adding(line))
+            if i % 5 == number:
+                repo.branch.commit()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    repo.branch.commit()
+    lines = on_branch(path)[LOG].split("\n")
+    assert sorted(lines) == sorted(f"{number} {i}" for number in range(4) for i in range(20))
+
+
+def test_a_repository_with_sha256(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--bare", "--object-format=sha256", "repo")
+    git(tmp_path / "repo", "config", "annex.uuid", HERE)
+    git(tmp_path / "repo", "config", "annex.version", "10")
+    repo = Repository.open(tmp_path / "repo")
+    for number in range(100):
+        _set(repo, f"{number:03x}/a.log", b"%d\n" % number)
+    repo.branch.commit()
+    assert len(dict(repo.branch.scan())) == 100
+    assert [repo.branch.read(f"{i:03x}/a.log") for i in range(20)] == [
+        b"%d\n" % i for i in range(20)
+    ]
