@@ -15,6 +15,7 @@ from shoal.logs.maplog import MapLog
 from shoal.values.clock import Clock
 from shoal.values.key import Key
 from shoal.values.keypath import log_path
+from shoal.values.number import int_of_digits, write_int
 from shoal.values.uuid import UUID, uuid_bytes
 
 SUFFIX = ".log.cnk"
@@ -44,11 +45,11 @@ def _read_field(text: bytes) -> Chunking:
 def _decimal(text: bytes) -> int:
     if not text.isdigit():
         raise ValueError(f"not a decimal number: {text[:80]!r}")
-    return int(text)
+    return int_of_digits(text)
 
 
 def _write_field(field: Chunking) -> bytes:
-    method = field.method if isinstance(field.method, bytes) else b"%d" % field.method
+    method = field.method if isinstance(field.method, bytes) else write_int(field.method)
     return b"%s:%s" % (uuid_bytes(field.remote), method)
 
 
@@ -59,7 +60,7 @@ def _order(field: Chunking) -> tuple[bytes, bool, int, bytes]:
     return uuid_bytes(field.remote), False, field.method, b""
 
 
-LOG = MapLog(_read_field, _write_field, _decimal, lambda number: b"%d" % number, _order)
+LOG = MapLog(_read_field, _write_field, _decimal, write_int, _order)
 
 
 def parse(log: bytes) -> dict[Chunking, int]:

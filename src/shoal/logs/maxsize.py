@@ -5,11 +5,11 @@ from __future__ import annotations
 from shoal.logs.entries import read_uuid
 from shoal.logs.maplog import MapLog
 from shoal.values.clock import Clock
-from shoal.values.number import read_int
+from shoal.values.number import read_int, write_int
 from shoal.values.uuid import UUID, uuid_bytes
 
 PATH = "maxsize.log"
-LOG = MapLog(read_uuid, uuid_bytes, read_int, lambda size: b"%d" % size)
+LOG = MapLog(read_uuid, uuid_bytes, read_int, write_int)
 
 
 def parse(log: bytes) -> dict[UUID, int]:

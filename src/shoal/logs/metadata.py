@@ -18,6 +18,7 @@ from shoal.values.base64text import decode_base64, encode_base64
 from shoal.values.clock import SECOND, Clock, next_clock, parse_clock, render_clock
 from shoal.values.key import Key
 from shoal.values.keypath import log_path
+from shoal.values.number import write_int
 
 SUFFIX = ".log.met"
 LAST_CHANGED = "lastchanged"
@@ -187,7 +188,8 @@ def _stamp(clock: Clock) -> bytes:
     days, seconds = divmod(clock // SECOND, 86_400)
     year, month, day = _date(days)
     hour, minute, second = seconds // 3600, seconds // 60 % 60, seconds % 60
-    return b"%04d-%02d-%02d@%02d-%02d-%02d" % (year, month, day, hour, minute, second)
+    shown_year = write_int(year).rjust(4, b"0")
+    return b"%s-%02d-%02d@%02d-%02d-%02d" % (shown_year, month, day, hour, minute, second)
 
 
 def _date(days: int) -> tuple[int, int, int]:

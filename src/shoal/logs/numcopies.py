@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shoal.logs.singlelog import SingleLog
 from shoal.values.clock import Clock
-from shoal.values.number import read_int
+from shoal.values.number import read_int, write_int
 
 PATH = "numcopies.log"
 
@@ -13,7 +13,7 @@ def _read(text: bytes) -> int:
     return max(1, read_int(text))
 
 
-LOG = SingleLog(_read, lambda number: b"%d" % number, lambda number: number)
+LOG = SingleLog(_read, write_int, lambda number: number)
 
 
 def parse(log: bytes) -> int | None:

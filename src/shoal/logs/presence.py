@@ -34,7 +34,7 @@ class Line:
     info: bytes
 
 
-# The clock is checked loosely here (and exactly by parse_clock): findall is the fast path.
+# The clock as parse_clock takes it: lines with another one must not be found.
 _LINE = re.compile(rb"^([+-]?[0-9]+(?:\.[0-9]+)?s?) ([10X]) (.*)$", re.MULTILINE)
 _STATUS = {status.value: status for status in Status}
 

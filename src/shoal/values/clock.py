@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import NewType
 
+from shoal.values.number import int_of_digits, write_int
+
 Clock = NewType("Clock", int)
 """Picoseconds since 1970 (or a negative number before that)."""
 
@@ -38,12 +40,12 @@ def parse_clock(text: bytes) -> Clock:
     """
     digits = text[:-1]
     if digits.isdigit() and text[-1:] == b"s":  # the form that is nearly always there
-        return Clock(int(digits) * SECOND)
+        return Clock(int_of_digits(digits) * SECOND)
     found = _CLOCK.fullmatch(text)
     if found is None:
         raise ValueError(f"not a vector clock: {text[:80]!r}")
     sign, whole, fraction = found.groups()
-    seconds = int(whole)
+    seconds = int_of_digits(whole)
     picoseconds = seconds * SECOND
     if fraction is not None:
         picoseconds += int(fraction[:_DECIMALS].ljust(_DECIMALS, b"0"))
@@ -55,8 +57,8 @@ def render_clock(clock: Clock) -> bytes:
     whole, fraction = divmod(abs(clock), SECOND)
     sign = b"-" if clock < 0 else b""
     if not fraction:
-        return b"%s%ds" % (sign, whole)
-    return b"%s%d.%ss" % (sign, whole, (b"%012d" % fraction).rstrip(b"0"))
+        return b"%s%ss" % (sign, write_int(whole))
+    return b"%s%s.%ss" % (sign, write_int(whole), (b"%012d" % fraction).rstrip(b"0"))
 
 
 def next_clock(now: Clock, newest: Clock | None) -> Clock:

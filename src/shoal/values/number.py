@@ -3,6 +3,9 @@
 The real program takes the first token of the text when that is a whole number, and ignores
 what follows: `0x10` is 16, `5abc` is 5, `(7)` is 7, `- 4` is -4; `+1`, `1.5`, `1e3` and the
 empty text are no numbers (verified with git-annex 10.20261026). Write plain decimals.
+
+Numbers have no limit there, so they must have none here: what is read from a log has to be
+written back, whoever wrote it. (`int()` and `%d` refuse more than about 4300 digits.)
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import re
 
 from shoal.values.text import SPACE, to_text
 
+_MANY_DIGITS = 4000
 _SPACE = re.compile(f"[{SPACE}]*")
 _TOKEN = re.compile(
     r"0[xX](?P<hex>[0-9a-fA-F]+)|0[oO](?P<oct>[0-7]+)"
@@ -18,6 +22,24 @@ _TOKEN = re.compile(
     r"|(?P<name>NaN|Infinity)(?![\w'])"
 )
 _SYMBOLS = frozenset("!@#$%&*+./<=>?\\^|:-~")
+
+
+def int_of_digits(digits: bytes | str) -> int:
+    """Give the number that decimal digits stand for, however many they are."""
+    if len(digits) <= _MANY_DIGITS:
+        return int(digits)
+    from decimal import Decimal
+
+    return int(Decimal(_decode(digits)))
+
+
+def write_int(number: int) -> bytes:
+    """Give the plain decimal text of a number, however long."""
+    if number.bit_length() <= 3 * _MANY_DIGITS:
+        return b"%d" % number
+    from decimal import Decimal
+
+    return str(Decimal(number)).encode()
 
 
 def read_int(text: bytes | str) -> int:
@@ -30,7 +52,7 @@ def read_int(text: bytes | str) -> int:
     elif found["digits"] is None or found["fraction"] or found["exponent"]:
         raise ValueError(f"not an integer: {_decode(text)[:80]!r}")
     else:
-        value = int(found["digits"])
+        value = int_of_digits(found["digits"])
     return -value if negative else value
 
 

@@ -39,10 +39,10 @@ def test_a_clock_is_written_back_in_its_canonical_form(text: bytes, canonical: b
 @pytest.mark.parametrize(
     "text",
     [b"", b"s", b"1ss", b"5.s", b".5s", b"5e3s", b"--7s", b"0x10s", b"8.5.5s", b"1_0s", b"6,5s",
-     b" 5s", b"5s ", b"5s\n", b"7.S", "٣s".encode(), b"9" * 5000],
+     b" 5s", b"5s ", b"5s\n", b"7.S", "٣s".encode()],
 )  # fmt: skip
 def test_other_text_is_no_clock(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"clock|digits"):
+    with pytest.raises(ValueError, match="clock"):
         parse_clock(text)
 
 
@@ -58,6 +58,14 @@ def test_the_next_clock_is_now_unless_that_is_not_later() -> None:
     assert next_clock(now, parse_clock(b"99.999999999999s")) == now
     assert next_clock(now, now) == parse_clock(b"101s")
     assert next_clock(now, parse_clock(b"300.5s")) == parse_clock(b"301.5s")
+
+
+@pytest.mark.parametrize("digits", [4000, 4301, 50_000])
+def test_every_clock_has_a_next_one(digits: int) -> None:
+    greatest = parse_clock(b"9" * digits)
+    after = render_clock(next_clock(clock_from_seconds(0), greatest))
+    assert after == b"1" + b"0" * digits + b"s"
+    assert parse_clock(after) > greatest
 
 
 def test_clocks_from_the_time_of_day() -> None:
