@@ -2,6 +2,7 @@
 # make test    all tests, with the real git-annex from PyPI as the peer
 # make check   types, style, and the tests that take no time
 # make bench   shoal beside the real git-annex
+# make docs    the page that compares the two programs
 # Each works in .venv, made on first use from pyproject.toml and constraints.txt.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 JOBS ?= auto
 TESTS ?= tests
 
-.PHONY: demo clean-demo test check bench clean
+.PHONY: demo clean-demo test check bench docs clean
 
 demo: $(VENV)/.runs
 	$(BIN)/python demo/demo.py
@@ -33,6 +34,9 @@ check: $(VENV)/.develops
 
 bench: $(VENV)/.develops
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.gateway
+
+docs: $(VENV)/.develops
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/make_compatibility.py
 
 clean: clean-demo
 	rm -rf $(VENV)

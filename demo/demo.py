@@ -84,6 +84,7 @@ def build_cluster() -> None:
         '[annex "security"]\n\tallowed-ip-addresses = 127.0.0.1\n'
     )
     run("git", "init", "-q", "gateway", cwd=DEMO)
+    run("git", "commit", "-q", "--allow-empty", "-m", "an empty gateway", cwd=GATEWAY)
     run("shoal", "init", "gateway", cwd=GATEWAY)
     for name, path in NODES.items():
         bare = ["--bare"] if path.suffix == ".git" else []

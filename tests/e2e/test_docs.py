@@ -1,0 +1,147 @@
+"""The documentation is true: its examples run, its links lead somewhere, nothing is left out."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shoal.cli.main import SECTIONS
+from tests.support.world import World
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+COMMANDS = [name for _, commands in SECTIONS for name, _, _ in commands]
+_SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
+_WAIT = (
+    "import socket, time\nwhile socket.socket().connect_ex(('127.0.0.1', {port})): time.sleep(0.05)"
+)
+
+
+def _examples(page: str) -> str:
+    return "\n".join(_SHELL.findall((ROOT / page).read_text()))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _adapted(script: str, port: int) -> str:
+    """Let the server listen on a free port, in the background, and wait for it."""
+    lines = []
+    for line in script.splitlines():
+        if line.startswith("shoal p2phttp"):
+            words = line.removesuffix("&").split()
+            if "--bind" not in words:
+                words += ["--bind", "127.0.0.1"]
+            lines.append(f"{' '.join(words)} --port {port} >server.log 2>&1 &")
+            lines.append("server=$!; trap 'kill $server; wait $server' EXIT")
+            lines.append(f'{sys.executable} -c "{_WAIT.format(port=port)}"')
+        else:
+            lines.append(line.replace("http://localhost/", f"http://localhost:{port}/"))
+    return "\n".join(lines)
+
+
+def _run_script(script: str, cwd: Path) -> str:
+    done = subprocess.run(
+        ["sh", "-eux", "-c", script],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_quickstart_runs(world: World) -> None:
+    said = _run_script(_adapted(_examples("docs/quickstart.md"), _free_port()), world.root)
+    assert said.count("hello.txt") > 5
+    assert "\nhello\n" in said
+
+
+def test_the_readme_s_cluster_runs(world: World) -> None:
+    """The examples of README.md, in a gateway and a client's clone as it assumes them."""
+    for name in ("disk1", "disk2", "gateway"):
+        world.make(name)
+    gateway = world.root / "gateway"
+    for name in ("disk1", "disk2"):
+        world.git(gateway, "remote", "add", name, f"../{name}")
+    server, client = _SHELL.findall((ROOT / "README.md").read_text())
+    clone = "cd ..; git clone -q gateway laptop; cd laptop; git annex init -q\n"
+    file = "echo content > file; git annex add -q file; git commit -q -m file\n"
+    script = f"cd gateway\n{server}{clone}{file}{client}"
+    said = _run_script(_adapted(script, _free_port()), world.root)
+    assert "ok" in said
+    key = world.annex(world.root / "laptop", "lookupkey", "file").strip()
+    for name in ("disk1", "disk2"):
+        assert world.annex(world.root / name, "contentlocation", key)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [found[1] for found in _LINK.finditer(page.read_text())]
+    local = [target for target in targets if not target.startswith(("http:", "https:"))]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_every_command_is_in_the_list_of_commands() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    stated = dict(re.findall(r"^\| `([a-z-]+)` \| (full|partial) \|", page, re.MULTILINE))
+    assert [name for name in COMMANDS if name not in stated] == []
+
+
+def test_the_compatibility_page_is_up_to_date() -> None:
+    """Run `make docs` when this fails."""
+    path = ROOT / "docs" / "make_compatibility.py"
+    spec = importlib.util.spec_from_file_location("make_compatibility", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.page() == (ROOT / "docs" / "compatibility.md").read_text()
+
+
+def test_every_option_of_the_server_is_described() -> None:
+    shown = subprocess.run(
+        ["shoal", "p2phttp", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    own = shown.partition("options of every command")[0]
+    described = (ROOT / "docs" / "gateway.md").read_text()
+    options = set(re.findall(r"(?<![\w-])--[a-z-]+", own)) - {"--help"}
+    assert options
+    assert [option for option in sorted(options) if f"`{option}" not in described] == []
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    page = (ROOT / "docs" / "differences.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 30
+    assert [
+        f"{path}::{name}"
+        for path, name in named
+        if not re.search(rf"def {name}\b", (ROOT / path).read_text())
+    ] == []
+
+
+def test_the_makefile_knows_what_the_pages_name() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = {name for page in DOCS for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
+    assert {name for name in named if f"\n{name}:" not in makefile} == set()
+
+
+def test_the_programs_of_the_examples_are_there() -> None:
+    assert shutil.which("shoal", path=os.environ["PATH"]) is not None
