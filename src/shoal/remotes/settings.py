@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CHEAP = 100.0  # cost of what is on this machine
 EXPENSIVE = 200.0  # cost of what is reached over a network
 _NODE_SURCHARGE = 0.1  # a cluster is tried before its nodes
-_HTTP = ("annex+http://", "annex+https://")
+ANNEX_HTTP = ("annex+http://", "annex+https://")
 
 
 class Kind(Enum):
@@ -45,8 +45,9 @@ class RemoteSettings:
     """One remote as it is configured, or as it follows from proxy.log.
 
     `location` is the absolute path of a PATH remote, else the url; an HTTP remote's is its
-    annex+http url. `cost`: the lower, the sooner it is tried. `cluster_nodes` names the local
-    clusters that it is a node of; None when that is not configured at all.
+    annex+http url, and `git_url` what git uses. `cost`: the lower, the sooner it is tried.
+    `cluster_nodes` names the local clusters that it is a node of; None when that is not
+    configured at all.
     """
 
     name: str
@@ -63,6 +64,7 @@ class RemoteSettings:
     cluster_nodes: tuple[str, ...] | None = None
     cluster_gateways: tuple[UUID, ...] = ()
     config_uuid: UUID | None = None
+    git_url: str = ""
 
     @property
     def is_proxied(self) -> bool:
@@ -102,10 +104,9 @@ def configured_remotes(config: GitConfig, top: str) -> list[RemoteSettings]:
 
 
 def _configured(config: GitConfig, remote: RemoteConfig, top: str) -> RemoteSettings:
-    kind, location = _whereabouts(config, remote, top)
-    url = remote.url
-    here = url is None or _local_path(_replaced(config, url, "insteadof"), top) is not None
-    default_cost = CHEAP if here else EXPENSIVE
+    git_url = _replaced(config, remote.url or "", "insteadof")
+    kind, location = _whereabouts(config, remote, git_url, top)
+    default_cost = CHEAP if local_path(git_url, top) is not None else EXPENSIVE
     nodes = remote.get("annex-cluster-node")
     return RemoteSettings(
         name=remote.name,
@@ -126,6 +127,7 @@ def _configured(config: GitConfig, remote: RemoteConfig, top: str) -> RemoteSett
             map(UUID, filter(is_cluster_uuid, remote.get_words("annex-cluster-gateway")))
         ),
         config_uuid=_uuid(remote.get("annex-config-uuid")),
+        git_url=git_url,
     )
 
 
@@ -169,17 +171,18 @@ def proxied_remotes(
     return found
 
 
-def _whereabouts(config: GitConfig, remote: RemoteConfig, top: str) -> tuple[Kind, str]:
+def _whereabouts(
+    config: GitConfig, remote: RemoteConfig, git_url: str, top: str
+) -> tuple[Kind, str]:
     """Give how a remote is reached, and where it is."""
     if remote.url is None:
         return Kind.SPECIAL, ""
-    url = _replaced(config, remote.url, "insteadof")
-    annex_url = remote.own("annexurl") or _replaced(config, remote.url, "annexinsteadof")
-    if annex_url.lower().startswith(_HTTP):
-        return Kind.HTTP, annex_url
-    if annex_url != remote.url:
-        url = annex_url
-    if (path := _local_path(url, top)) is not None:
+    url = remote.own("annexurl") or _replaced(config, remote.url, "annexinsteadof")
+    if url.lower().startswith(ANNEX_HTTP):
+        return Kind.HTTP, url
+    if url == remote.url:
+        url = git_url
+    if (path := local_path(url, top)) is not None:
         return Kind.PATH, path
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in {"ssh", "git+ssh", "ssh+git"} or not (scheme or "::" in url):
@@ -187,8 +190,11 @@ def _whereabouts(config: GitConfig, remote: RemoteConfig, top: str) -> tuple[Kin
     return Kind.OTHER, url
 
 
-def _local_path(url: str, top: str) -> str | None:
-    """Give the path that a git url means, None when it is on another machine."""
+def local_path(url: str, top: str) -> str | None:
+    """Give the path that a git url means, None when it is on another machine.
+
+    `top` is the path of the repository whose remote it is.
+    """
     if url.startswith("file://"):
         return unquote(urlsplit(url).path, errors="surrogateescape")
     before_slash = url.partition("/")[0]
