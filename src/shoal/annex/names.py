@@ -11,6 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from shoal.errors import NoSuchRemote, ShoalError
 from shoal.values.uuid import UUID
 
+WEB = UUID("00000000-0000-0000-0000-000000000001")
+BITTORRENT = UUID("00000000-0000-0000-0000-000000000002")
+BUILT_IN = {WEB: "web", BITTORRENT: "bittorrent"}
+"""Special remotes that every repository has, and their descriptions."""
+
 _HERE = ("here", ".")
 
 
@@ -28,7 +33,7 @@ class Names:
         remotes: Sequence[tuple[str, UUID | None]],
     ) -> None:
         self.here = here
-        self._descriptions = descriptions
+        self._descriptions = {**BUILT_IN, **descriptions}
         self._remotes = dict(remotes)
         self._name_of = {uuid: name for name, uuid in remotes if uuid is not None}
 

@@ -59,29 +59,33 @@ class Context:
         ]
         self.commits = True
         """Whether what the command recorded is committed to the git-annex branch at its end."""
+        self.announces_commit = True
+
+    @cached_property
+    def found_repository(self) -> Repository:
+        """The repository around the current directory, whether git-annex is used there or not.
+
+        Raises NotARepository.
+        """
+        from shoal.git.repository import Repository, UnsupportedVersion
+
+        try:
+            return Repository.discover()
+        except UnsupportedVersion:
+            raise
+        except NotARepository as error:
+            raise NotARepository("Not in a git repository.") from error
 
     @cached_property
     def repository(self) -> Repository:
         """The repository around the current directory, initialised for git-annex.
 
-        Raises NotARepository. One that was never used with git-annex here, but has a
-        git-annex branch, is initialised.
+        Raises NotARepository. A clone of a git-annex repository is initialised now.
         """
-        from shoal.git.repository import Repository, UnsupportedVersion
+        from shoal.git.init import ensure_initialised
 
-        try:
-            repository = Repository.discover()
-        except UnsupportedVersion:
-            raise
-        except NotARepository as error:
-            raise NotARepository("Not in a git repository.") from error
-        try:
-            from shoal.git.init import ensure_initialised
-
-            ensure_initialised(repository, HOOK_COMMANDS)
-        except BaseException:
-            repository.close()
-            raise
+        repository = self.found_repository
+        ensure_initialised(repository, HOOK_COMMANDS)
         return repository
 
     @cached_property
@@ -99,7 +103,7 @@ class Context:
     def close(self) -> None:
         """End a command: commit what it recorded, say what failed, free everything."""
         try:
-            if "repository" in self.__dict__ and self.commits:
+            if "found_repository" in self.__dict__ and self.commits:
                 self._commit()
         finally:
             self.abandon()
@@ -107,14 +111,15 @@ class Context:
 
     def abandon(self) -> None:
         """Free everything, without a word. Harmless after close()."""
-        for name in ("session", "repository"):
+        for name in ("session", "found_repository"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
         self.out.flush()
 
     def _commit(self) -> None:
-        repository = self.repository
-        if repository.config.get_bool("annex.alwayscommit", True) and repository.branch.commit():
+        repository = self.found_repository
+        always = repository.config.get_bool("annex.alwayscommit", True)
+        if always and repository.branch.commit() and self.announces_commit:
             self.out.note("recording state in git...")
 
 

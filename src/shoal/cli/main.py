@@ -48,7 +48,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("ungroup", "group", "remove a repository from a group"),
             ("untrust", "trust", "do not trust a repository"),
             ("updatecluster", "updatecluster", "update records of cluster nodes"),
-            ("updateproxy", "updateproxy", "update records with proxy configuration"),
+            ("updateproxy", "updatecluster", "update records with proxy configuration"),
             ("wanted", "wanted", "get or set preferred content expression"),
         ),
     ),

@@ -103,6 +103,11 @@ class Output:
         self.flush()
         _write_error(f"{text}\n")
 
+    def complain(self, text: str) -> None:
+        """Say on stderr what is wrong, in one sentence; the exit code is the caller's."""
+        self.flush()
+        _write_error(f"shoal: {text}\n")
+
     def finish(self) -> None:
         """Say how many items failed."""
         self.flush()

@@ -193,9 +193,7 @@ def _of_key(found: Key, given: tuple[str, ...] = ()) -> Work:
 
 def _of_file(file: AnnexedFile) -> Work:
     candidate = Candidate(file.key, file.path, file.shown, file.locked)
-    return Work(
-        candidate, Subject(file=file.shown, key=file.key), (file.given,) if file.given else ()
-    )
+    return Work(candidate, Subject(file=file.shown, key=file.key), (file.given or file.shown,))
 
 
 def read_batch(nul: bool) -> Iterator[str]:
@@ -228,14 +226,21 @@ def each_word(
     nul: bool,
     handle: Callable[[str], bool],
     blank: Callable[[], None],
+    *,
+    stop: bool = False,
 ) -> bool:
     """Call `handle` for each word, or for each line of a batch; tell whether all were fine.
 
-    In a batch `blank` is called for what was not, and that is no failure.
+    `stop`: the first word that is not fine is the last. In a batch `blank` is called for what
+    is not fine, and that is no failure.
     """
     if not batch:
-        results = [handle(word) for word in words]
-        return all(results)
+        fine = True
+        for word in words:
+            fine = handle(word) and fine
+            if stop and not fine:
+                break
+        return fine
     if words:
         raise ShoalError("Cannot combine batch option with file or key options")
     for line in read_batch(nul):

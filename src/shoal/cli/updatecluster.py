@@ -1,0 +1,28 @@
+"""`shoal updatecluster` and `shoal updateproxy`: publish what a gateway serves."""
+
+from __future__ import annotations
+
+import argparse
+
+from shoal.cli.arguments import Parser
+from shoal.cli.context import Context
+from shoal.errors import ShoalError
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("words", metavar="", nargs="*", help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    from shoal.gateway.setup import update_cluster, update_proxy
+
+    if args.words:
+        raise ShoalError("This command takes no parameters.")
+    update = update_cluster if context.command == "updatecluster" else update_proxy
+    report = update(context.repository)
+    for warning in report.warnings:
+        context.out.warning(warning)
+    for line in report.lines:
+        context.out.line(line)
+    context.announces_commit = False
+    return 0
