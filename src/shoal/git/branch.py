@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
+from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
 from shoal.git.index import BranchIndex, read_status
 from shoal.git.journal import Journal
 from shoal.git.merging import Merging, unmerged_content
 from shoal.git.refs import Refs
 from shoal.git.scanning import TreeReader, scan_tree
+from shoal.git.transitioning import make_transitions
+from shoal.logs import transitions
 from shoal.logs.merge import union_merge
+from shoal.logs.transitions import Transition
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
@@ -192,6 +196,29 @@ class AnnexBranch:
                 self._known_tip = tip  # nothing but what was in the journal
             self._notice(tip)
 
+    def forget(self, made: Collection[Transition]) -> None:
+        """Make transitions: leave the history behind, and dead repositories. Other clones
+        will follow when they merge."""
+
+        def make(index: BranchIndex) -> None:
+            tip = index.prepare()
+            names = self.journal.names()
+            index.stage_journal(self.journal, names)
+            if index.status() != tip:
+                index.merge(tip)
+                index.set_status(tip)
+            log = transitions.change(index.read(transitions.PATH), made, candidate_clock())
+            index.write(transitions.PATH, log)
+            all_made = transitions.known(transitions.parse(log))
+            make_transitions(self._repository, index, all_made, parents=(), keep_history=False)
+            self.journal.remove(names)
+
+        with self.locked_index() as index:
+            index.mending(lambda: make(index))
+        with self._lock:
+            self._notice(self._refs.tip())
+        self.run_hook()
+
     def ensure_exists(self) -> str:
         """Make the branch if there is none, as origin's or empty; give its commit."""
         tip = self.tip
@@ -228,7 +255,8 @@ class AnnexBranch:
         if enabled and siblings != self._merged:
             merging = Merging(self._repository, siblings)
             unmerged = merging.find_unmerged(tip)
-            if unmerged and not self._repository.is_writable:
+            repository = self._repository
+            if unmerged and not (repository.is_writable and repository.is_initialised):
                 self._settle(siblings, tuple(one.commit for one in unmerged))
                 return True
             if unmerged:

@@ -163,6 +163,11 @@ class BranchIndex:
         if changes:
             self.stage(changes)
 
+    def write(self, path: str, content: bytes) -> None:
+        """Put one file into the index."""
+        blob = self._git.line("hash-object", "-w", "--stdin", data=content)
+        self.stage([(path, blob)])
+
     def read(self, path: str) -> bytes:
         """Give the content of a file as it is in the index, b"" when it is not there."""
         listed = self._git.run("ls-files", "-z", "--stage", "--", path)

@@ -50,7 +50,6 @@ def initialise(
     shared = _is_shared_clone(repository)
     repository.make_directory(repository.annex_path("journal"))
     repository.branch.ensure_exists()
-    repository.branch.update()
     if uuid is not None or not repository.config.get("annex.uuid"):
         repository.config.set("annex.uuid", uuid or new_uuid())
         repository.refresh()

@@ -69,8 +69,10 @@ class Merging:
                 old.append(Sibling(ref, commit))
             elif known is not None:
                 unmerged.append(Sibling(ref, commit))
-        if old and self._repository.is_writable:
-            with self._repository.locker.exclusive(self._repository.lock_path("journal")):
+        repository = self._repository
+        if old and repository.is_writable and repository.is_initialised:
+            repository.make_directory(repository.annex_dir)
+            with repository.locker.exclusive(repository.lock_path("journal")):
                 self._record_merged(old)
         return sorted(unmerged, key=lambda sibling: sibling.ref)
 

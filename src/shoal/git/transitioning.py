@@ -32,7 +32,7 @@ def make_transitions(
     With `keep_history` the commit has the branch and `parents` as parents; otherwise only
     `parents`, and the branch is put there. Exported trees stay reachable.
     """
-    words = "[" + ",".join(f'"{transition.description}"' for transition in made) + "]"
+    words = ", ".join(transition.description for transition in made)
     for _ in range(_ATTEMPTS):
         tip = index.prepare()
         if index.status() != tip:
