@@ -11,6 +11,7 @@ Source: on-disk behaviour of git-annex 10.20261026, which takes part in these lo
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,6 +45,43 @@ def parse_timestamp(text: bytes) -> int | None:
         return None
 
 
+class Promises:
+    """The retention times that this process wrote, so that it takes back its own and only
+    those. Shared by all ContentLocks of a repository.
+
+    `busy` is held while a lock is taken or given up: the exclusive lock that cleaning up needs
+    for a moment would refuse another thread's promise.
+    """
+
+    def __init__(self) -> None:
+        self.busy = threading.Lock()
+        self._ours: dict[str, set[int]] = {}
+        self._others: dict[str, set[int]] = {}
+
+    def made(self, path: str, until: int, replaced: int | None) -> None:
+        """Note a promise, and the one that was on disk before."""
+        ours = self._ours.setdefault(path, set())
+        if replaced is not None and replaced not in ours:
+            self._others.setdefault(path, set()).add(replaced)
+        ours.add(until)
+
+    def abandoned(self, path: str, until: int) -> None:
+        """A promise must be kept although nobody holds its lock any more."""
+        self._others.setdefault(path, set()).add(until)
+
+    def settle(self, path: str, on_disk: int | None, now: int) -> int | None:
+        """Nobody holds a lock: give the time that must be on disk from now on."""
+        ours = self._ours.pop(path, set())
+        others = self._others.pop(path, set())
+        if on_disk is None or on_disk not in ours:
+            return on_disk
+        kept = max((until for until in others if until >= now), default=None)
+        if kept is not None:
+            self.abandoned(path, kept)
+            self._ours[path] = {kept}
+        return kept
+
+
 class ContentLocks:
     """Takes the content locks of one repository's objects. Thread-safe.
 
@@ -56,6 +94,7 @@ class ContentLocks:
         locker: Locker,
         freezer: Freezer,
         othertmp: OtherTmp,
+        promises: Promises | None = None,
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -63,6 +102,7 @@ class ContentLocks:
         self._locker = locker
         self._freezer = freezer
         self._othertmp = othertmp
+        self._promises = promises or Promises()
         self._clock = clock
 
     def shared(self, path: str, retention: float | None = None) -> SharedLock:
@@ -73,16 +113,22 @@ class ContentLocks:
         object, FileNotFoundError when the object's directory is not there. Whether there is
         an object is to be checked afterwards: only now it can no longer go.
         """
-        lock = self._take(path, self._locker.try_shared)
         until = None
-        if retention is not None:
-            try:
-                until = self._clock() + int(retention * _BILLION)
-                self._retain(path, until)
-            except BaseException:
-                lock.release()
-                raise
-        return SharedLock(path, lock, lambda held: self._release_shared(path, held, until))
+        with self._promises.busy:
+            lock = self._take(path, self._locker.try_shared)
+            if retention is not None:
+                try:
+                    until = self._clock() + int(retention * _BILLION)
+                    self._retain(path, until)
+                except BaseException:
+                    lock.release()
+                    raise
+        return SharedLock(
+            path,
+            lock,
+            lambda held: self._release_shared(path, held),
+            lambda held: self._abandon(path, held, until),
+        )
 
     def for_removal(self, path: str) -> ContentLock:
         """Take the right to remove the object.
@@ -91,7 +137,8 @@ class ContentLocks:
         object's directory is not there.
         """
         self._check_retention(path)
-        lock = self._take(path, self._locker.try_exclusive)
+        with self._promises.busy:
+            lock = self._take(path, self._locker.try_exclusive)
         try:
             self._check_retention(path)  # one more: a promise may have been made just now
             self._forget_retention(path)
@@ -135,9 +182,10 @@ class ContentLocks:
     def _retain(self, path: str, until: int) -> None:
         def write() -> None:
             with self._locker.exclusive(f"{path}.rtl"):
-                now = _read_timestamp(f"{path}.rtm")
-                if now is None or now < until:
+                there = _read_timestamp(f"{path}.rtm")
+                if there is None or there < until:
                     self._othertmp.replace(f"{path}.rtm", format_timestamp(until))
+                self._promises.made(path, until, there)
 
         self.in_thawed_directory(path, write)
 
@@ -152,19 +200,35 @@ class ContentLocks:
 
     # Letting go
 
-    def _release_shared(self, path: str, lock: Lock, until: int | None) -> None:
+    def _release_shared(self, path: str, lock: Lock) -> None:
         """Let go, and remove the lock files when nobody else uses them."""
-        lock.release()
-        try:
-            last = _take(self._locker.try_exclusive, f"{path}.lck")
-        except OSError:
-            return  # gone already, or frozen by another: whoever is last cleans up
-        if last is None:
-            return
-        with last:
-            if last.is_sane():
-                mine = until is not None and _read_timestamp(f"{path}.rtm") == until
-                self._clean(path, [f"{path}.rtm", f"{path}.rtl"] if mine else [])
+        with self._promises.busy:
+            lock.release()
+            try:
+                last = _take(self._locker.try_exclusive, f"{path}.lck")
+            except OSError:
+                return  # gone already, or frozen by another: whoever is last cleans up
+            if last is None:
+                return
+            with last:
+                if last.is_sane():
+                    self._clean(path, self._needless(path))
+
+    def _abandon(self, path: str, lock: Lock, until: int | None) -> None:
+        with self._promises.busy:
+            if until is not None:
+                self._promises.abandoned(path, until)
+            lock.release()
+
+    def _needless(self, path: str) -> list[str]:
+        """Give the files about retention that are of no more use, now that nobody holds a
+        lock. A promise of others that ours had replaced is put back."""
+        there = _read_timestamp(f"{path}.rtm")
+        kept = self._promises.settle(path, there, self._clock())
+        if kept is not None and kept != there:
+            text = format_timestamp(kept)
+            self.in_thawed_directory(path, lambda: self._othertmp.replace(f"{path}.rtm", text))
+        return [f"{path}.rtm", f"{path}.rtl"] if kept is None else []
 
     def _release_removal(self, path: str, lock: Lock) -> None:
         with lock:
@@ -213,12 +277,22 @@ class ContentLock:
 class SharedLock(ContentLock):
     """A promise in use: while it is held the object stays."""
 
+    def __init__(
+        self,
+        path: str,
+        lock: Lock,
+        let_go: Callable[[Lock], None],
+        abandon: Callable[[Lock], None],
+    ) -> None:
+        super().__init__(path, lock, let_go)
+        self._abandon = abandon
+
     def abandon(self) -> None:
         """Give the lock up but leave the retention time to run out, as if this process had
         died: for a peer that may still rely on the promise."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            lock.release()
+            self._abandon(lock)
 
 
 def _take(take: Callable[[str], Lock | None], path: str) -> Lock | None:

@@ -18,15 +18,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ShoalError
-from shoal.git.contentlock import ContentLock, ContentLocks, SharedLock
-from shoal.git.diskreserve import check_reserve, parse_reserve
-from shoal.git.freezing import Freezer
-from shoal.git.othertmp import OtherTmp
+from shoal.git.contentlock import ContentLock, Promises, SharedLock
+from shoal.git.diskreserve import check_reserve
+from shoal.git.objectsettings import ObjectSettings
 from shoal.git.removal import Removal
 from shoal.git.transfers import TransferLog
 from shoal.values.backend import is_secure_key
@@ -34,7 +32,6 @@ from shoal.values.key import Key
 from shoal.values.keypath import hash_dir_lower, hash_dir_mixed, key_file, parse_key_file
 
 if TYPE_CHECKING:
-    from shoal.git.locks import Locker
     from shoal.git.receive import Receiving
     from shoal.git.repository import Repository
     from shoal.git.unlocked import UnlockedFiles
@@ -59,116 +56,6 @@ class InsecureKey(ShoalError):
         super().__init__(f"annex.securehashesonly blocked transfer of {backend} key")
 
 
-@dataclass(frozen=True)
-class ObjectSettings:
-    """What follows from one state of the configuration; made anew when that changes."""
-
-    repository: Repository
-    locker: Locker
-    generation: int  # of the configuration
-
-    @cached_property
-    def orders(self) -> tuple[bool, ...]:
-        """Which hash directories to look in, in this order; True is the lower case form."""
-        config = self.repository.config
-        if config.get_bool("annex.tune.objecthashlower", False):
-            return (True,)
-        links = config.get_bool("core.symlinks", True)
-        crippled = config.get_bool("annex.crippledfilesystem", False)
-        lower_first = self.repository.is_bare or (crippled and not links)
-        return (True, False) if lower_first else (False, True)
-
-    @cached_property
-    def levels(self) -> int:
-        """How many hash directories are above a key's directory."""
-        return 1 if self.repository.config.get_bool("annex.tune.objecthash1", False) else 2
-
-    @cached_property
-    def thin(self) -> bool:
-        return self.repository.config.get_bool("annex.thin", False)
-
-    @cached_property
-    def secure_only(self) -> bool:
-        return self.repository.config.get_bool("annex.securehashesonly", False)
-
-    @cached_property
-    def reserve(self) -> int:
-        return parse_reserve(self.repository.config.get("annex.diskreserve"))
-
-    @cached_property
-    def sync(self) -> bool:
-        return wants_sync(self.repository)
-
-    @cached_property
-    def freezer(self) -> Freezer:
-        repository = self.repository
-        return Freezer.of(repository.permissions, repository.config, repository.common_dir)
-
-    @cached_property
-    def othertmp(self) -> OtherTmp:
-        repository = self.repository
-        return OtherTmp(repository.annex_dir, self.locker, repository.permissions)
-
-    @cached_property
-    def locks(self) -> ContentLocks:
-        objects_dir = self.repository.annex_path("objects")
-        return ContentLocks(objects_dir, self.locker, self.freezer, self.othertmp)
-
-    @cached_property
-    def transfers(self) -> TransferLog:
-        repository = self.repository
-        return TransferLog(repository.annex_dir, self.locker, repository.permissions)
-
-    @cached_property
-    def unlocked(self) -> UnlockedFiles | None:
-        return None if self.repository.is_bare else _unlocked_files(self)
-
-
-def wants_sync(repository: Repository) -> bool:
-    """Tell whether content is to survive a power failure right after it was stored.
-
-    The real program never waits for the disk. shoal does it when annex.fsync says so, or when
-    git is told to be as careful with its own loose objects.
-    """
-    config = repository.config
-    own = config.find_bool("annex.fsync")
-    if own is not None:
-        return own
-    if config.get_bool("core.fsyncobjectfiles", False):
-        return True
-    wanted = False
-    for word in (config.get("core.fsync") or "").replace(",", " ").split():
-        if word in {"loose-object", "objects", "committed", "added", "all"}:
-            wanted = True
-        elif word in {"none", "-loose-object", "-objects", "-committed", "-added", "-all"}:
-            wanted = False
-    return wanted
-
-
-def _unlocked_files(settings: ObjectSettings) -> UnlockedFiles:
-    from shoal.db.keysdb import KeysDb
-    from shoal.git.gitindex import GitIndex
-    from shoal.git.restage import RestageLog
-    from shoal.git.unlocked import UnlockedFiles, object_format
-
-    repository = settings.repository
-    work_tree = repository.path
-    algorithm = object_format(repository.config.get("extensions.objectformat"))
-    permissions = repository.permissions
-    return UnlockedFiles(
-        work_tree,
-        repository.git,
-        GitIndex(repository.git_dir, work_tree, permissions, algorithm),
-        RestageLog(repository.annex_dir, work_tree, settings.locker, permissions),
-        KeysDb(os.path.join(repository.database_dir, "keysdb")),
-        settings.othertmp,
-        settings.freezer,
-        permissions,
-        settings.reserve,
-        settings.thin,
-    )
-
-
 class ObjectStore:
     """The objects of one repository. Thread-safe; all calls may block on the disk.
 
@@ -178,6 +65,8 @@ class ObjectStore:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._objects_dir = repository.annex_path("objects")
+        self._promises = Promises()
         self._settings = self._new_settings()
         self._verified: dict[Key, tuple[int, ...]] = {}
 
@@ -195,7 +84,8 @@ class ObjectStore:
 
     def _new_settings(self) -> ObjectSettings:
         repository = self._repository
-        return ObjectSettings(repository, repository.locker, repository.config.generation)
+        generation = repository.config.generation
+        return ObjectSettings(repository, repository.locker, generation, self._promises)
 
     @property
     def transfers(self) -> TransferLog:
@@ -209,19 +99,10 @@ class ObjectStore:
 
     # Where, and whether
 
-    def candidates(self, key: Key) -> list[str]:
+    def candidates(self, key: Key) -> tuple[str, ...]:
         """Give the paths where the object may be; a new one goes to the first."""
-        name = key_file(key)
-        levels = self.settings.levels
-        return [
-            os.path.join(
-                self._repository.annex_dir,
-                "objects",
-                (hash_dir_lower if lower else hash_dir_mixed)(key, levels) + name,
-                name,
-            )
-            for lower in self.settings.orders
-        ]
+        settings = self.settings
+        return _candidates(self._objects_dir, settings.orders, settings.levels, key)
 
     def path(self, key: Key) -> str | None:
         """Give where the object is, None when there is none.
@@ -280,8 +161,7 @@ class ObjectStore:
 
     def keys(self) -> Iterator[Key]:
         """Give the keys of all objects, in no order; those that come meanwhile perhaps."""
-        top = self._repository.annex_path("objects")
-        for directory in _directories(top, self.settings.levels):
+        for directory in _directories(self._objects_dir, self.settings.levels):
             name = os.path.basename(directory)
             if os.path.exists(os.path.join(directory, name)):
                 with suppress(ValueError):
@@ -420,6 +300,15 @@ class ObjectStore:
         locks.in_thawed_directory(path, lambda: os.rename(path, target))
         locks.remove_empty_directories(path)
         return target
+
+
+@lru_cache(maxsize=1024)  # each request asks several times for the same key
+def _candidates(
+    objects_dir: str, orders: tuple[bool, ...], levels: int, key: Key
+) -> tuple[str, ...]:
+    name = key_file(key)
+    hash_dirs = [(hash_dir_lower if lower else hash_dir_mixed)(key, levels) for lower in orders]
+    return tuple(f"{objects_dir}/{hash_dir}{name}/{name}" for hash_dir in hash_dirs)
 
 
 def _size_of(path: str) -> int:

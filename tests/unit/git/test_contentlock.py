@@ -118,6 +118,55 @@ def test_the_later_of_two_promises_counts(store: Store) -> None:
         store.locks.for_removal(store.path)
 
 
+def test_the_order_of_letting_go_does_not_matter(store: Store) -> None:
+    """When both of two overlapping promises ended nothing keeps the content."""
+    first = store.locks.shared(store.path, 600)
+    store.now += SECOND
+    second = store.locks.shared(store.path, 600)
+    second.release()
+    assert "K.rtm" in store.names()
+    first.release()
+    assert store.names() == ["K"]
+
+
+def test_a_promise_of_others_is_put_back(store: Store) -> None:
+    """Another process died after its promise; ours replaced its time for a while."""
+    store.directory.chmod(0o755)
+    foreign = format_timestamp(NOW + 300 * SECOND)
+    (store.directory / "K.rtm").write_bytes(foreign)
+    lock = store.locks.shared(store.path, 600)
+    assert (store.directory / "K.rtm").read_bytes() != foreign
+    lock.release()
+    assert (store.directory / "K.rtm").read_bytes() == foreign
+    store.locks.shared(store.path, 600).release()
+    assert (store.directory / "K.rtm").read_bytes() == foreign
+    with pytest.raises(ContentLocked):
+        store.locks.for_removal(store.path)
+    store.now += 301 * SECOND
+    store.locks.for_removal(store.path).release()
+    assert store.names() == ["K"]
+
+
+def test_threads_do_not_disturb_each_others_promises(store: Store) -> None:
+    """Cleaning up after one never refuses another."""
+    failed = []
+
+    def promise() -> None:
+        try:
+            for _ in range(50):
+                store.locks.shared(store.path, 600).release()
+        except ContentLocked as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=promise) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert store.names() == ["K"]
+
+
 def test_a_timestamp_with_a_newline_promises_nothing(store: Store) -> None:
     """The real program reads it like that, so nobody may rely on it."""
     store.directory.chmod(0o755)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shoal.errors import ContentLocked
-from shoal.git.objects import ContentAbsent, InsecureKey, ObjectStore, wants_sync
+from shoal.git.objects import ContentAbsent, InsecureKey, ObjectStore
+from shoal.git.objectsettings import wants_sync
 from shoal.git.repository import Repository
 from shoal.values.key import Key
 from tests.support.annexrepo import key_of, make_annex

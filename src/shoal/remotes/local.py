@@ -1,0 +1,335 @@
+"""A git repository on this machine as a remote, opened directly: no process in between.
+
+It is what a server serves, a cluster's node that is reached by a path, and a client's path
+remote. Whatever another git-annex does in the repository at the same time is respected:
+locks, partial files, transfer logs and the journal are the real ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from shoal.errors import ContentLocked, KeyNotPresent, RemoteRefused
+from shoal.remotes.base import (
+    NOBODY,
+    AlreadyPresent,
+    Caller,
+    Remote,
+    RemoteInfo,
+    RemoveResult,
+    StoreResult,
+    Upload,
+)
+from shoal.remotes.localcontent import FileContent
+from shoal.remotes.localdisk import LocalDisk
+from shoal.remotes.localhook import ContentHook
+from shoal.remotes.localupload import LocalUpload
+
+if TYPE_CHECKING:
+    from shoal.git.contentlock import SharedLock
+    from shoal.git.receive import Receiving
+    from shoal.git.repository import Repository
+    from shoal.git.transfers import Transfer
+    from shoal.remotes.content import Content
+    from shoal.values.key import Key
+    from shoal.values.uuid import UUID
+
+RETENTION: Final = 600.0  # seconds for which a lock outlives a process that dies
+_LOGGED_SIZE: Final = 1 << 20  # bytes; smaller contents are sent before anybody could look
+
+_TOO_LATE: Final = "removal time has passed"
+_NO_TRASH: Final = "annex.trashbin is set to the name of an unknown remote"
+
+
+def monotonic_seconds() -> int:
+    """Give the clock for removals: whole seconds, the same in every process of this machine."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return int(time.clock_gettime(clock))
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """What begin_store found in its thread."""
+
+    repository: Repository
+    receiving: Receiving
+    equivalents: list[Key]
+
+
+class LocalRemote(Remote):
+    """The repository `uuid` at `path`, whenever its disk is there.
+
+    `repository` is given when it is open already. After every change of the location log
+    `on_log_change` is called, in a thread: the owner is to have commit() called soon.
+    `trash` gives the remote that annex.trashbin names. `content_hook` runs the repository's
+    annex-content hook after changes, as git-annex-shell is documented to do.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        uuid: UUID,
+        *,
+        name: str = "",
+        cost: float = 100.0,
+        read_only: bool = False,
+        repository: Repository | None = None,
+        on_log_change: Callable[[], None] | None = None,
+        trash: Callable[[str], Remote | None] | None = None,
+        content_hook: bool = False,
+    ) -> None:
+        self._info = RemoteInfo(
+            uuid, name or path, cost, read_only=read_only, monotonic_clock_here=True
+        )
+        self._disk = LocalDisk(path, uuid, self._info.name, repository)
+        self._on_log_change = on_log_change
+        self._trash = trash
+        self._hook = ContentHook() if content_hook else None
+
+    @property
+    def info(self) -> RemoteInfo:
+        return self._info
+
+    # Presence
+
+    async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
+        repository = self._disk.quick()
+        if repository is None or repository.objects.settings.thin:
+            return await self._disk.call(partial(self._is_present, key))
+        with self._disk.answering():
+            present = repository.objects.path(key) is not None
+            if not present:
+                self._disk.still_there()
+            return present
+
+    def _is_present(self, key: Key) -> bool:
+        present = self._disk.repository().objects.present(key)
+        if not present:
+            self._disk.still_there()
+        return present
+
+    # Retrieving
+
+    def retrieve(
+        self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Content]:
+        return self._retrieve(key, max(offset, 0), file, caller)
+
+    @asynccontextmanager
+    async def _retrieve(
+        self, key: Key, offset: int, file: str, caller: Caller
+    ) -> AsyncIterator[Content]:
+        opened = await self._disk.call(
+            partial(self._open, key, offset, file, caller), _close_opened
+        )
+        content, transfer = opened
+        failed = True
+        try:
+            yield content
+            failed = False
+        finally:
+            content.close()
+            if transfer is not None:
+                await self._disk.clean_up(partial(transfer.end, failed=failed))
+
+    def _open(
+        self, key: Key, offset: int, file: str, caller: Caller
+    ) -> tuple[FileContent, Transfer | None]:
+        objects = self._disk.repository().objects
+        path = objects.content_path(key)
+        try:
+            content = FileContent(self._disk, path, offset) if path is not None else None
+        except FileNotFoundError:  # removed just now
+            content = None
+        if content is None:
+            self._disk.still_there()
+            raise KeyNotPresent(self._info.name, str(key))
+        large = content.size is not None and content.size >= _LOGGED_SIZE
+        if not large or caller.uuid is None:
+            return content, None
+        return content, objects.transfers.begin_upload(key, caller.uuid, file)
+
+    # Storing
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        begun = await self._disk.call(
+            partial(self._begin_store, key, file, caller), _give_up, writing=True
+        )
+        if isinstance(begun, AlreadyPresent):
+            return begun
+        record = partial(self._record, begun.repository, key, True)
+        return LocalUpload(self._disk, key, begun.receiving, begun.equivalents, record)
+
+    def _begin_store(self, key: Key, file: str, caller: Caller) -> _Store | AlreadyPresent:
+        from shoal.git.objects import InsecureKey
+
+        repository = self._disk.repository()
+        objects = repository.objects
+        if objects.present(key):
+            return AlreadyPresent()
+        self._check_writable()
+        equivalents = objects.equivalents(key)
+        try:
+            receiving = objects.receive(key, caller.uuid or self._info.uuid, file)
+        except InsecureKey as error:
+            raise RemoteRefused(str(error)) from error
+        if objects.present(key):  # somebody finished it just before
+            receiving.end(failed=None)
+            return AlreadyPresent()
+        return _Store(repository, receiving, equivalents)
+
+    async def store_present(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult:
+        return await self._disk.call(partial(self._store_present, key), writing=True)
+
+    def _store_present(self, key: Key) -> StoreResult:
+        repository = self._disk.repository()
+        if not repository.objects.present(key):
+            self._disk.still_there()
+            return StoreResult(False, error="the content is not there")
+        self._check_writable()
+        self._record(repository, key, True)
+        return StoreResult(True)
+
+    # Removing
+
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        try:
+            trashbin = await self._disk.call(partial(self._trashbin, key))
+            if trashbin is not None:
+                await self._copy_to_trash(key, trashbin, caller)
+            return await self._disk.call(partial(self._remove, key, before), writing=True)
+        except ContentLocked as error:
+            return RemoveResult(False, error=str(error))
+
+    def _remove(self, key: Key, before: int | None) -> RemoveResult:
+        from shoal.git.objects import ContentAbsent
+
+        repository = self._disk.repository()
+        objects = repository.objects
+        self._check_writable()
+        if not objects.present(key):
+            self._disk.still_there()
+            self._record_absence(repository, key)
+            return RemoveResult(True)
+        try:
+            with objects.lock_removal(key) as lock:
+                # Looked at under the lock: from here on nobody else can count this copy.
+                if before is not None and monotonic_seconds() >= before:
+                    return RemoveResult(False, error=_TOO_LATE)
+                lock.remove()
+                self._record(repository, key, False)
+        except ContentAbsent:
+            self._disk.still_there()
+            self._record_absence(repository, key)
+        return RemoveResult(True)
+
+    def _trashbin(self, key: Key) -> str | None:
+        """Give the remote that must have the content before it is removed here."""
+        repository = self._disk.repository()
+        name = repository.config.get("annex.trashbin")
+        return name if name and repository.objects.present(key) else None
+
+    async def _copy_to_trash(self, key: Key, name: str, caller: Caller) -> None:
+        trash = None if self._trash is None else self._trash(name)
+        if trash is None:
+            raise RemoteRefused(_NO_TRASH)
+        upload = await trash.begin_store(key, caller=caller)
+        if isinstance(upload, AlreadyPresent):
+            return
+        async with upload, self.retrieve(key, upload.offset) as content:
+            result = await upload.store(content)
+        if not result.stored:
+            raise RemoteRefused(f'cannot store in annex.trashbin "{name}": {result.error}')
+        uuid = trash.info.uuid
+        await self._disk.call(
+            lambda: self._disk.repository().logs.set_location(key, uuid, True), writing=True
+        )
+
+    # Time and locks
+
+    async def timestamp(self) -> int:
+        return monotonic_seconds()
+
+    def lock_content(
+        self, key: Key, *, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[None]:
+        return self._lock_content(key)
+
+    @asynccontextmanager
+    async def _lock_content(self, key: Key) -> AsyncIterator[None]:
+        try:
+            lock = await self._disk.call(partial(self._lock, key), _release, writing=True)
+        except ContentLocked as error:
+            raise RemoteRefused(str(error)) from error
+        try:
+            yield
+        finally:
+            await self._disk.clean_up(lock.release)
+
+    def _lock(self, key: Key) -> SharedLock:
+        from shoal.git.objects import ContentAbsent
+
+        objects = self._disk.repository().objects
+        try:
+            return objects.lock_shared(key, RETENTION)
+        except ContentAbsent as error:
+            self._disk.still_there()
+            raise RemoteRefused(str(error)) from error
+
+    # The location log
+
+    async def commit(self) -> None:
+        """Commit the journal to the git-annex branch. Nothing happens when it is empty."""
+        await self._disk.call(lambda: self._disk.repository().branch.commit(), writing=True)
+
+    def _record(self, repository: Repository, key: Key, present: bool) -> None:
+        repository.logs.set_location(key, self._info.uuid, present)
+        self._changed(repository)
+
+    def _record_absence(self, repository: Repository, key: Key) -> None:
+        """Correct a log that says that the key is here; there is no need to make one."""
+        repository.refresh()
+        if self._info.uuid in repository.logs.locations(key, raw=True):
+            self._record(repository, key, False)
+
+    def _changed(self, repository: Repository) -> None:
+        if self._hook is not None:
+            self._hook.trigger(repository)
+        if self._on_log_change is not None:
+            self._on_log_change()
+
+    def _check_writable(self) -> None:
+        if self._info.read_only:
+            raise RemoteRefused("this repository is read-only; write access denied")
+
+    async def aclose(self) -> None:
+        await self._disk.aclose()
+        if self._hook is not None:
+            self._hook.wait()
+
+
+def _close_opened(opened: tuple[FileContent, Transfer | None]) -> None:
+    content, transfer = opened
+    content.close()
+    if transfer is not None:
+        transfer.end(failed=True)
+
+
+def _give_up(begun: _Store | AlreadyPresent) -> None:
+    if isinstance(begun, _Store):
+        begun.receiving.end(failed=None)
+
+
+def _release(lock: SharedLock) -> None:
+    lock.release()

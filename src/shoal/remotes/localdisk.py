@@ -1,0 +1,245 @@
+"""A repository on a disk of this machine that may come and go, and threads to use it.
+
+Whether a disk is there is a question of its own: an empty mount point, another repository in
+the same place and a file system that gives errors all look like "no such object". So the
+repository is recognised each time, by its directories and its UUID, and where it is not
+recognised everything is RemoteUnavailable. Nothing is ever written into a mount point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from shoal.errors import (
+    ContentLocked,
+    NotEnoughSpace,
+    RemoteError,
+    RemoteRefused,
+    RemoteUnavailable,
+    ShoalError,
+    TransferInProgress,
+)
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
+    from shoal.values.uuid import UUID
+
+T = TypeVar("T")
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
+_THREADS: Final = 8  # of one disk: a disk that hangs must not stop the others
+_SETTLE_SECONDS: Final = 1.0
+
+Identity = tuple[int, int, int | None]
+
+
+class LocalDisk:
+    """Opens the repository when it is needed, and again when it comes back.
+
+    The methods without `async` block and belong in a thread, but for quick().
+    """
+
+    def __init__(
+        self, path: str, uuid: UUID, name: str, repository: Repository | None = None
+    ) -> None:
+        self._path = path
+        self._uuid = uuid
+        self.name = name
+        self._lock = threading.Lock()
+        self._repository: Repository | None = None
+        self._identity: Identity | None = None
+        self._objects_apart = False  # ANNEX/objects was seen on a disk of its own
+        self._generation = -1
+        self._pool: ThreadPoolExecutor | None = None
+        if repository is not None:
+            self._adopt(repository)
+
+    # The repository
+
+    def quick(self) -> Repository | None:
+        """Give the repository if it is open, there and unchanged; None: ask repository().
+
+        A few stat calls.
+        """
+        repository = self._repository
+        if repository is None or self._identity != _identity_of(repository):
+            return None
+        return None if repository.config.may_have_changed() else repository
+
+    def repository(self) -> Repository:
+        """Give the repository, open and as fresh as a look at the disk.
+
+        Raises RemoteUnavailable when it is not there, or is another one.
+        """
+        with self._lock, self.answering():
+            repository = self._repository
+            if repository is not None and self._identity == _identity_of(repository):
+                repository.refresh_config()
+                if repository.config.generation != self._generation:
+                    self._check_uuid(repository)
+                return repository
+            self._repository = None
+            if repository is not None:
+                repository.close()
+            return self._open()
+
+    def still_there(self) -> None:
+        """Raise RemoteUnavailable when the repository is not the one that was used before:
+        then what was not found may be there all the same."""
+        repository = self._repository
+        if repository is None or self._identity != _identity_of(repository):
+            raise RemoteUnavailable(self.name, "its disk went away")
+
+    def _open(self) -> Repository:
+        from shoal.git.repository import Repository
+
+        repository = Repository.open(self._path)
+        try:
+            self._check_uuid(repository)
+            self._adopt(repository)
+        except BaseException:
+            repository.close()
+            raise
+        return repository
+
+    def _adopt(self, repository: Repository) -> None:
+        identity = _identity_of(repository)
+        if identity is None:
+            raise RemoteUnavailable(self.name, "its disk went away")
+        device, _, objects = identity
+        if self._objects_apart and objects == device:
+            raise RemoteUnavailable(self.name, "the disk of its objects is not mounted")
+        self._objects_apart = objects != device
+        self._identity = identity
+        self._generation = repository.config.generation
+        self._repository = repository
+
+    def _check_uuid(self, repository: Repository) -> None:
+        found = repository.uuid
+        if found != self._uuid:
+            raise RemoteUnavailable(
+                self.name, f"expected repository UUID {self._uuid} but found UUID {found}"
+            )
+        self._generation = repository.config.generation
+
+    @contextmanager
+    def answering(self, *, writing: bool = False) -> Iterator[None]:
+        """Turn what a disk or a repository can raise into what a remote may raise."""
+        try:
+            yield
+        except (RemoteError, NotEnoughSpace, TransferInProgress, ContentLocked):
+            raise
+        except OSError as error:
+            raise self._answer(error, writing) from error
+        except ShoalError as error:
+            if isinstance(error.__cause__, OSError):
+                raise self._answer(error.__cause__, writing) from error
+            raise RemoteUnavailable(self.name, str(error)) from error
+
+    def _answer(self, error: OSError, writing: bool) -> ShoalError:
+        cause = error.strerror or str(error)
+        if error.errno in _FULL:
+            return NotEnoughSpace(f'no space left on the disk of "{self.name}"')
+        if writing and error.errno in _FORBIDDEN:
+            return RemoteRefused(f'"{self.name}" cannot be written: {cause}')
+        return RemoteUnavailable(self.name, cause)
+
+    # Threads
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Start `work` in a thread of this disk."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"disk {self.name}")
+        return self._pool.submit(work)
+
+    async def call(
+        self,
+        work: Callable[[], T],
+        undo: Callable[[T], None] | None = None,
+        *,
+        writing: bool = False,
+    ) -> T:
+        """Run `work` in a thread; what a disk may raise comes as what a remote may raise.
+
+        When this is cancelled, what `work` made is undone. A thread cannot be stopped: it is
+        waited for only briefly, since a disk can hang; `undo` runs whenever it ends.
+        """
+        return await self.wait(self.submit(work), undo, writing=writing)
+
+    async def wait(
+        self,
+        future: Future[T],
+        undo: Callable[[T], None] | None = None,
+        *,
+        writing: bool = False,
+    ) -> T:
+        """As call(), for work that was submitted before."""
+        try:
+            with self.answering(writing=writing):
+                return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if undo is not None:
+                future.add_done_callback(lambda done: _undo(done, undo))
+            await settle(future)
+            raise
+
+    async def clean_up(self, work: Callable[[], None]) -> None:
+        """Run `work` in a thread, come what may; a disk that hangs is not waited for long."""
+        await settle(self.submit(work))
+
+    async def aclose(self) -> None:
+        """Wait for the threads and close the repository. A disk that hangs is left alone."""
+        pool, self._pool = self._pool, None
+        repository, self._repository = self._repository, None
+        if pool is not None:
+            last = pool.submit(lambda: None if repository is None else repository.close())
+            await settle(last)
+            pool.shutdown(wait=False)
+        elif repository is not None:
+            repository.close()
+
+
+def _identity_of(repository: Repository) -> Identity | None:
+    """Give what tells this repository from whatever may be in its place later.
+
+    Objects on a disk of their own count too. Raises nothing: None is "not there".
+    """
+    try:
+        git = os.stat(repository.common_dir)
+        os.stat(os.path.join(repository.common_dir, "config"))
+    except OSError:
+        return None
+    try:
+        objects: int | None = os.stat(repository.annex_path("objects")).st_dev
+    except OSError:
+        objects = git.st_dev if not os.path.lexists(repository.annex_path("objects")) else None
+    return git.st_dev, git.st_ino, objects
+
+
+def _undo(done: Future[T], undo: Callable[[T], None]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        with suppress(OSError, ShoalError):
+            undo(done.result())
+
+
+async def settle(future: Future[T]) -> None:
+    """Wait a moment for a thread, whatever becomes of it, also while being cancelled."""
+    thread = asyncio.wrap_future(future)
+    thread.add_done_callback(lambda done: done.cancelled() or done.exception())
+    waiting = asyncio.ensure_future(asyncio.wait([thread], timeout=_SETTLE_SECONDS))
+    cancelled = False
+    while not waiting.done():
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError

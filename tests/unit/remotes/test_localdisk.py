@@ -1,0 +1,199 @@
+"""A repository whose disk is away, is another, is full, or gives errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shoal.errors import (
+    NotEnoughSpace,
+    RemoteRefused,
+    RemoteUnavailable,
+)
+from shoal.remotes.local import LocalRemote
+from tests.support.annexrepo import HERE, THERE, git, key_of, make_annex
+from tests.support.localnode import VERBS, Node, call
+from tests.support.loop import in_loop
+from tests.support.memory_remote import content_from
+from tests.unit.remotes.contract import (
+    CALLER,
+    LARGE,
+    SMALL,
+    begin,
+    put,
+)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+# The disk
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@in_loop
+async def test_a_disk_that_is_away_says_nothing(node: Node, verb: str) -> None:
+    """From the start or all of a sudden; nothing is written where it was mounted, and when
+    it is back all goes on."""
+    key = await put(node.remote, SMALL)
+    for _ in range(2):
+        node.unmount()
+        for asked in (key, key_of(b"absent")):
+            with pytest.raises(RemoteUnavailable):
+                await call(node.remote, verb, asked)
+        assert list(node.path.parent.iterdir()) == []
+        node.mount()
+        assert await node.remote.check_present(key, caller=CALLER)
+    await node.remote.aclose()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@in_loop
+async def test_an_empty_mount_point_says_nothing(node: Node, verb: str) -> None:
+    """A bare repository that is itself the mount point."""
+    key = await put(node.remote, SMALL)
+    node.path.rename(node.root / "away")
+    node.path.mkdir()
+    with pytest.raises(RemoteUnavailable):
+        await call(node.remote, verb, key)
+    assert list(node.path.iterdir()) == []
+    await node.remote.aclose()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@in_loop
+async def test_another_repository_says_nothing(node: Node, verb: str) -> None:
+    """Another disk is mounted in its place, or its UUID was changed."""
+    key = await put(node.remote, SMALL)
+    node.unmount()
+    make_annex(node.path, bare=True, uuid=THERE).close()
+    with pytest.raises(RemoteUnavailable, match="expected repository UUID"):
+        await call(node.remote, verb, key)
+    shutil.rmtree(node.path)
+    node.mount()
+    assert await node.remote.check_present(key, caller=CALLER)
+    git(node.path, "config", "annex.uuid", THERE)
+    with pytest.raises(RemoteUnavailable, match="expected repository UUID"):
+        await call(node.remote, verb, key)
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_objects_on_a_disk_of_their_own_count(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ANNEX/objects is a mount point, and what is mounted there goes."""
+    objects = str(node.path / "annex" / "objects")
+    real = os.stat
+
+    def stat(path: str, **options: bool) -> os.stat_result:
+        found = real(path, **options)
+        if path != objects:
+            return found
+        fields = list(found)
+        fields[2] += 1  # another device
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(os, "stat", stat)
+    key = await put(node.remote, SMALL)
+    monkeypatch.undo()
+    shutil.rmtree(objects)
+    os.mkdir(objects)
+    for verb in (*VERBS, *VERBS):
+        with pytest.raises(RemoteUnavailable):
+            await call(node.remote, verb, key)
+    assert list(Path(objects).iterdir()) == []
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_errors_of_a_disk_are_not_absence(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An I/O error when the object is looked for."""
+    key = await put(node.remote, SMALL)
+    real = os.stat
+
+    def stat(path: str, **options: bool) -> os.stat_result:
+        if str(key) in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    for verb in VERBS:
+        with pytest.raises(RemoteUnavailable, match="Input/output error"):
+            await call(node.remote, verb, key)
+    monkeypatch.undo()
+    assert await node.remote.check_present(key, caller=CALLER)
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_repository_that_is_not_initialised_says_nothing(tmp_path: Path) -> None:
+    """Or that is of another version."""
+    git(tmp_path, "init", "-q", "--bare", "repo")
+    remote = LocalRemote(str(tmp_path / "repo"), HERE)
+    with pytest.raises(RemoteUnavailable, match="not initialised"):
+        await remote.check_present(key_of(SMALL))
+    git(tmp_path / "repo", "config", "annex.uuid", HERE)
+    git(tmp_path / "repo", "config", "annex.version", "8")
+    with pytest.raises(RemoteUnavailable, match="version 8"):
+        await remote.check_present(key_of(SMALL))
+    await remote.aclose()
+
+
+@in_loop
+async def test_a_disk_that_goes_during_an_upload_breaks_it(node: Node) -> None:
+    """Nothing is recorded, and nothing is written in its place."""
+    key = key_of(LARGE)
+    upload = await begin(node.remote, key)
+    node.unmount()
+    with pytest.raises((RemoteUnavailable, RemoteRefused)):
+        async with upload:
+            await upload.store(content_from(LARGE, chunk=500_000))
+    assert list(node.path.parent.iterdir()) == []
+    node.mount()
+    assert not await node.remote.check_present(key, caller=CALLER)
+    assert node.log(key) == ""
+    await put(node.remote, LARGE)
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_full_disk_is_no_loss(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came stays for a resume, and the caller hears why."""
+    key = key_of(LARGE)
+    real = os.writev
+
+    def writev(fd: int, buffers: list[memoryview]) -> int:
+        if os.lseek(fd, 0, os.SEEK_CUR) > 1_000_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(fd, buffers)
+
+    monkeypatch.setattr(os, "writev", writev)
+    with pytest.raises(NotEnoughSpace):
+        async with await begin(node.remote, key) as upload:
+            await upload.store(content_from(LARGE, chunk=100_000))
+    monkeypatch.undo()
+    async with await begin(node.remote, key) as upload:
+        assert upload.offset > 1_000_000
+        rest = content_from(LARGE, offset=upload.offset, chunk=100_000)
+        assert (await upload.store(rest)).stored
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_the_disk_reserve_is_kept(tmp_path: Path) -> None:
+    """And a change of it is noticed by the next request."""
+    node = Node(tmp_path, {"annex.diskreserve": "1000 exabytes"})
+    with pytest.raises(NotEnoughSpace):
+        await begin(node.remote, key_of(SMALL))
+    git(node.path, "config", "annex.diskreserve", "1 kB")
+    await put(node.remote, SMALL)
+    await node.remote.aclose()
