@@ -13,7 +13,7 @@ that are kept, because clients and gateways must decide alike (verified with git
 * a name with newlines matches when one of its lines does.
 
 A glob that makes no regular expression (`[a`, `[z-a]`) ends or hangs the real program; here it
-matches nothing, and lint.py warns.
+matches nothing.
 """
 
 from __future__ import annotations
