@@ -81,7 +81,16 @@ def is_legal_field(name: str) -> bool:
 
 
 def changing(name: str, values: Mapping[bytes, bool]) -> Changes:
-    """Give the change of one field. Combine several with `overridden_by`."""
+    """Give the change of one field. Combine several with `overridden_by`.
+
+    Raises ValueError when no field may be named so.
+    """
+    if not is_legal_field(name):
+        raise ValueError(f'Illegal metadata field name, "{name}"')
+    return _changing(name, values)
+
+
+def _changing(name: str, values: Mapping[bytes, bool]) -> Changes:
     return Changes({name.casefold(): FieldChange(name, dict(values))})
 
 
@@ -162,7 +171,7 @@ def current_with_times(log: bytes) -> dict[str, frozenset[bytes]]:
         for folded in set_now & line.changes.fields.keys():
             name = f"{line.changes.fields[folded].name}-{LAST_CHANGED}"
             shown = Changes({**shown.fields, name.casefold(): FieldChange(name, stamp)})
-    newest = changing(LAST_CHANGED, {_stamp(lines[-1].clock): True})
+    newest = _changing(LAST_CHANGED, {_stamp(lines[-1].clock): True})
     return _currently_set(combined.overridden_by(shown).overridden_by(newest))
 
 
@@ -303,7 +312,7 @@ def removing_all(now_set: Mapping[str, Iterable[bytes]]) -> Changes:
     """Unset everything."""
     everything = Changes()
     for name, values in now_set.items():
-        everything = everything.overridden_by(changing(name, dict.fromkeys(values, False)))
+        everything = everything.overridden_by(_changing(name, dict.fromkeys(values, False)))
     return everything
 
 

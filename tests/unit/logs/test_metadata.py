@@ -77,6 +77,20 @@ def test_fields_that_are_legal() -> None:
     assert not any(map(metadata.is_legal_field, ["", "-a", "_a", ".a", "a b", "a/b", "a:b", "+"]))
 
 
+@pytest.mark.parametrize("name", ["", "a b", "+a", "a\n", "a:b"])
+def test_an_illegal_field_cannot_be_changed(name: str) -> None:
+    with pytest.raises(ValueError, match="Illegal metadata field name"):
+        metadata.adding(name, b"x")
+
+
+def test_an_illegal_field_in_a_log_can_be_emptied() -> None:
+    log = b"5s +!!a +x foo +y\n"
+    now_set = metadata.current(log)
+    assert now_set == {"+!!a": {b"x"}, "foo": {b"y"}}
+    after = metadata.change(log, metadata.removing_all(now_set), _NOW)
+    assert after == b"100s +!!a -x foo -y\n"
+
+
 def test_a_simplified_log_merges_as_the_whole_would_have() -> None:
     """A line from elsewhere, between two of ours, must count for what it should."""
     whole = metadata.parse(b"100s foo +x\n200s foo -x bar +y\n300s z +1\n")
