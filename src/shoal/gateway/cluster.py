@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -42,6 +42,8 @@ from shoal.values.uuid import UUID
 
 T = TypeVar("T")
 
+_BYPASS = 2  # the first protocol version in which a client names the gateways it came by
+
 
 def clock_here() -> float:
     """Give this machine's monotonic clock that the P2P protocol uses, in seconds."""
@@ -63,9 +65,12 @@ class ClusterRemote(Remote):
         unwanted: Unwanted = Unwanted.ALL,
         clock: Callable[[], float] = clock_here,
     ) -> None:
-        """`nodes` are in the order in which answers list them. They belong to the caller, who
-        may share them with other clusters: aclose() does not close them."""
-        self._nodes = {node.uuid: node for node in nodes}
+        """`nodes` are in the order in which answers list them; of several with one UUID the
+        first counts. They belong to the caller, who may share them with other clusters:
+        aclose() does not close them."""
+        self._nodes: dict[UUID, Node] = {}
+        for node in nodes:
+            self._nodes.setdefault(node.uuid, node)
         self._gateway = gateway
         self._records = records
         self._patience = patience
@@ -93,11 +98,12 @@ class ClusterRemote(Remote):
             theirs = self._caller(caller)
             return await node.ask(lambda remote: remote.check_present(key, caller=theirs))
 
-        questions = {node.uuid: partial(ask, node) for node in self._in_order(logged)}
+        nodes = self._nodes_for(caller)
+        questions = {node.uuid: partial(ask, node) for node in _in_order(nodes, logged)}
         hedge = self._patience.limits.hedge
         holder, failures = await self._patience.first_yes(questions, hedge)
         if holder is None:
-            error = outcome.absence(self._info.name, str(key), [*self._nodes], logged, failures)
+            error = outcome.absence(self._info.name, str(key), [*nodes], logged, failures)
             if isinstance(error, KeyNotPresent):
                 return False
             raise error
@@ -108,23 +114,26 @@ class ClusterRemote(Remote):
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[Content]:
-        return self._retrieve(key, offset, file, self._caller(caller))
+        return self._retrieve(key, offset, file, caller)
 
     @asynccontextmanager
     async def _retrieve(
         self, key: Key, offset: int, file: str, caller: Caller
     ) -> AsyncIterator[Content]:
         logged = await self._logged(key)
+        nodes = self._nodes_for(caller)
+        theirs = self._caller(caller)
 
         def read(node: Node, start: int) -> Reading:
-            return Reading(node, key, start, file, caller)
+            return Reading(node, key, start, file, theirs)
 
-        download = ClusterDownload(self._info.name, self._in_order(logged), read)
+        name = self._info.name
+        download = ClusterDownload(name, _in_order(nodes, logged), read)
         try:
             node = await download.open(offset)
             if node is None:
-                nodes, failures = [*self._nodes], download.unavailable
-                raise outcome.absence(self._info.name, str(key), nodes, logged, failures)
+                failures = download.unavailable
+                raise outcome.absence(name, str(key), [*nodes], logged, failures)
             if node.uuid not in logged:
                 await self._record(key, present=[node.uuid])
             yield download
@@ -135,10 +144,12 @@ class ClusterRemote(Remote):
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
         """AlreadyPresent when nodes say so and none takes the content; they are listed."""
-        placing = Placing(self._nodes, self._records, key, file, self._caller(caller))
+        nodes = self._nodes_for(caller)
+        placing = Placing(nodes, self._records, key, file, self._caller(caller))
         try:
             await placing.place(self._info.name, self._unwanted)
-            holders = outcome.gathered((u, *named) for u, named in placing.already.items())
+            already = placing.already
+            holders = outcome.gathered((u, *already[u]) for u in nodes if u in already)
             fresh = [uuid for uuid in holders if uuid not in placing.logged]
             if fresh:
                 await self._record(key, present=fresh)
@@ -161,8 +172,9 @@ class ClusterRemote(Remote):
                 lambda remote: remote.store_present(key, file=file, caller=theirs)
             )
 
-        results = await self._ask_all(ask)
-        result = outcome.stored([*self._nodes], results, {})
+        nodes = self._nodes_for(caller)
+        results = await _ask_all(nodes, ask)
+        result = outcome.stored([*nodes], results, {})
         if result.stored_in:
             await self._record(key, present=result.stored_in)
         outcome.raise_bugs(results)
@@ -173,22 +185,25 @@ class ClusterRemote(Remote):
     ) -> RemoveResult:
         """Remove the key from all nodes, whatever the log says. Once begun it is carried to
         its end even when the caller goes away, so that the log says what happened."""
-        return await uninterrupted(self._remove(key, before, self._caller(caller)))
+        return await uninterrupted(self._remove(key, before, caller))
 
     async def _remove(self, key: Key, before: int | None, caller: Caller) -> RemoveResult:
+        theirs = self._caller(caller)
+
         async def remove(remote: Remote) -> RemoveResult:
             deadline = before
             if before is not None and not remote.info.monotonic_clock_here:
-                theirs = await remote.timestamp()
-                # Their clock was at `theirs` or later when ours was at most this.
-                deadline = theirs + math.floor(before - self._clock())
-            return await remote.remove(key, before=deadline, caller=caller)
+                now_there = await remote.timestamp()
+                # Their clock was there, or further, when ours was at most at this point.
+                deadline = now_there + math.floor(before - self._clock())
+            return await remote.remove(key, before=deadline, caller=theirs)
 
         async def ask(node: Node) -> RemoveResult:
             return await node.ask(remove, limit=self._patience.limits.stall)
 
-        results = await self._ask_all(ask)
-        result = outcome.removed([*self._nodes], results)
+        nodes = self._nodes_for(caller)
+        results = await _ask_all(nodes, ask)
+        result = outcome.removed([*nodes], results)
         if result.removed_from:
             await self._record(key, missing=result.removed_from)
         outcome.raise_bugs(results)
@@ -207,26 +222,18 @@ class ClusterRemote(Remote):
         raise RemoteRefused("content cannot be locked in a cluster, only in one of its nodes")
         yield
 
-    async def _ask_all(
-        self, ask: Callable[[Node], Coroutine[object, object, T]]
-    ) -> dict[UUID, T | Exception]:
-        """Ask all nodes at once; give what each answered, or the error."""
-        nodes = list(self._nodes.values())
-        answers = await asyncio.gather(*map(ask, nodes), return_exceptions=True)
-        results: dict[UUID, T | Exception] = {}
-        for node, answer in zip(nodes, answers, strict=True):
-            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
-                raise answer
-            results[node.uuid] = answer
-        return results
+    def _nodes_for(self, caller: Caller) -> dict[UUID, Node]:
+        """Give the nodes that a request may go to: none behind a gateway that it came by, and
+        none behind any gateway when the client cannot say by which ones it came."""
+        return {
+            uuid: node
+            for uuid, node in self._nodes.items()
+            if node.via is None or (node.via not in caller.bypass and caller.version >= _BYPASS)
+        }
 
     def _caller(self, caller: Caller) -> Caller:
         """Give who asks the nodes: this gateway, which shall not be asked in turn."""
         return Caller(self._gateway, caller.bypass | {self._gateway})
-
-    def _in_order(self, logged: Collection[UUID]) -> list[Node]:
-        states = [node.state for node in self._nodes.values()]
-        return [self._nodes[uuid] for uuid in select.for_reading(states, logged)]
 
     async def _logged(self, key: Key) -> frozenset[UUID]:
         return await asyncio.to_thread(self._records.locations, key)
@@ -235,3 +242,22 @@ class ClusterRemote(Remote):
         self, key: Key, present: Collection[UUID] = (), missing: Collection[UUID] = ()
     ) -> None:
         await asyncio.to_thread(self._records.record, key, present, missing)
+
+
+async def _ask_all(
+    nodes: Mapping[UUID, Node], ask: Callable[[Node], Coroutine[object, object, T]]
+) -> dict[UUID, T | Exception]:
+    """Ask all nodes at once; give what each answered, or the error."""
+    answers = await asyncio.gather(*map(ask, nodes.values()), return_exceptions=True)
+    results: dict[UUID, T | Exception] = {}
+    for uuid, answer in zip(nodes, answers, strict=True):
+        if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+            raise answer
+        results[uuid] = answer
+    return results
+
+
+def _in_order(nodes: Mapping[UUID, Node], logged: Collection[UUID]) -> list[Node]:
+    """Give the nodes in the order in which they are asked for a key."""
+    states = [node.state for node in nodes.values()]
+    return [nodes[uuid] for uuid in select.for_reading(states, logged)]

@@ -7,7 +7,7 @@ clones. So they wait until a burst of changes is over, but not for ever on a bus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from shoal.errors import ShoalError
 
@@ -16,20 +16,21 @@ LATEST = 30.0  # seconds from the first change that is not committed yet
 
 
 class IdleCommitter:
-    """Calls `commit` in a thread when changes have ended. One per repository and event loop.
+    """Calls `commit` when changes have ended. One per repository and event loop.
 
-    `changed()` is called on the event loop, after each change. A commit that fails is tried
-    again after the next change, and at the end; `complain` gets the error.
+    A commit that fails is tried again after the next change, and at the end; `complain` gets
+    the error.
     """
 
     def __init__(
         self,
-        commit: Callable[[], object],
+        commit: Callable[[], Awaitable[object]],
         *,
         idle: float = IDLE,
         latest: float = LATEST,
         complain: Callable[[Exception], None] = lambda error: None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._commit = commit
         self._idle = idle
         self._latest = latest
@@ -40,15 +41,14 @@ class IdleCommitter:
         self._task: asyncio.Task[None] | None = None
 
     def changed(self) -> None:
-        """Something was written to the journal: commit it soon."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        """Something was written to the journal: commit it soon. Called in the event loop."""
+        now = self._loop.time()
         if not self._pending:
             self._pending = True
             self._deadline = now + self._latest
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(min(now + self._idle, self._deadline), self._begin)
+        self._timer = self._loop.call_at(min(now + self._idle, self._deadline), self._begin)
 
     async def aclose(self) -> None:
         """Commit now what is not committed yet."""
@@ -64,16 +64,15 @@ class IdleCommitter:
         """Start a commit, or wait a little more when one is under way."""
         self._timer = None
         if self._task is not None and not self._task.done():
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._idle, self._begin)
+            self._timer = self._loop.call_later(self._idle, self._begin)
             return
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="commit")
+        self._task = self._loop.create_task(self._run(), name="commit")
 
     async def _run(self) -> None:
         self._pending = False
         try:
-            await asyncio.to_thread(self._commit)
+            await self._commit()
         except (ShoalError, OSError) as error:
             self._pending = True
-            self._deadline = asyncio.get_running_loop().time()
+            self._deadline = self._loop.time()
             self._complain(error)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -59,11 +60,17 @@ class Node:
     """
 
     def __init__(
-        self, remote: Remote, patience: Patience, clock: Callable[[], float] = time.monotonic
+        self,
+        remote: Remote,
+        patience: Patience,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        via: UUID | None = None,
     ) -> None:
-        """`clock` gives seconds, from any start."""
+        """`clock` gives seconds, from any start. `via` is the gateway in between, if any."""
         self.remote = remote
         self.patience = patience
+        self.via = via
         self._clock = clock
         self._health = Health(NodeState(remote.info.uuid, remote.info.cost))
         self._closing = False
@@ -124,6 +131,18 @@ class Node:
             for upload in uploads:
                 await upload.aclose()
             raise
+
+    @asynccontextmanager
+    async def using(
+        self, call: Callable[[Remote], AbstractAsyncContextManager[T]]
+    ) -> AsyncIterator[T]:
+        """Enter a context of the remote, as it is."""
+        self.enter()
+        try:
+            async with call(self.remote) as entered:
+                yield entered
+        finally:
+            await self.leave()
 
     def check(self) -> None:
         """Raise RemoteUnavailable when the node is shunned."""

@@ -47,14 +47,17 @@ class ProxiedRemote(Remote):
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[Content]:
-        return self._node.remote.retrieve(key, offset, file=file, caller=self._caller(caller))
+        theirs = self._caller(caller)
+        return self._node.using(
+            lambda remote: remote.retrieve(key, offset, file=file, caller=theirs)
+        )
 
     async def begin_store(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
         begun = await self._node.begin_store(key, file, self._caller(caller))
         if not isinstance(begun, AlreadyPresent):
-            return _RecordedUpload(begun, self, key)
+            return _RecordedUpload(begun, self, self._node, key)
         logged = await asyncio.to_thread(self._records.locations, key)
         fresh = [uuid for uuid in self._with(begun.stored_in) if uuid not in logged]
         if fresh:
@@ -94,7 +97,8 @@ class ProxiedRemote(Remote):
     def lock_content(
         self, key: Key, *, caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[None]:
-        return self._node.remote.lock_content(key, caller=self._caller(caller))
+        theirs = self._caller(caller)
+        return self._node.using(lambda remote: remote.lock_content(key, caller=theirs))
 
     async def note(self, key: Key, result: StoreResult) -> None:
         """Record where a store put the key."""
@@ -118,11 +122,13 @@ class ProxiedRemote(Remote):
 class _RecordedUpload(Upload):
     """An upload to a proxied remote, whose success is recorded."""
 
-    def __init__(self, upload: Upload, remote: ProxiedRemote, key: Key) -> None:
+    def __init__(self, upload: Upload, remote: ProxiedRemote, node: Node, key: Key) -> None:
         self._upload = upload
         self._remote = remote
+        self._node: Node | None = node
         self._key = key
         self.offset = upload.offset
+        node.enter()
 
     async def store(self, content: Content) -> StoreResult:
         result = await self._upload.store(content)
@@ -130,4 +136,9 @@ class _RecordedUpload(Upload):
         return result
 
     async def aclose(self) -> None:
-        await self._upload.aclose()
+        try:
+            await self._upload.aclose()
+        finally:
+            node, self._node = self._node, None
+            if node is not None:
+                await node.leave()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Protocol
 
 from shoal.values.key import Key
-from shoal.values.uuid import UUID
+from shoal.values.uuid import UUID, is_cluster_uuid
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
 
 
 class Records(Protocol):
@@ -31,3 +34,31 @@ class Records(Protocol):
 
         Only for what each of them said itself. Clusters' UUIDs are left out.
         """
+
+
+class RepositoryRecords:
+    """Records that are a repository's git-annex branch.
+
+    `changed` is called, in a thread, after something was written to its journal.
+    """
+
+    def __init__(self, repository: Repository, changed: Callable[[], None]) -> None:
+        from shoal.git.preferences import Preferences
+
+        self._logs = repository.logs
+        self._preferences = Preferences(repository)
+        self._changed = changed
+
+    def locations(self, key: Key) -> frozenset[UUID]:
+        return self._logs.locations(key)
+
+    def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
+        return self._preferences.wants(
+            node, key, file, default=True, absent=frozenset({node}), present=present
+        )
+
+    def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
+        changes = dict.fromkeys(present, True) | dict.fromkeys(missing, False)
+        changes = {uuid: there for uuid, there in changes.items() if not is_cluster_uuid(uuid)}
+        if changes and self._logs.set_locations(key, changes):
+            self._changed()

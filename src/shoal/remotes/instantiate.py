@@ -15,21 +15,22 @@ from shoal.remotes.settings import Kind, RemoteSettings
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
+    from shoal.remotes.local import LocalRemote
     from shoal.transport.http_client import HttpClient, HttpOptions
 
 
 class Opener:
     """Opens remotes of one repository. Connections over HTTP are shared by them.
 
-    `on_log_change` is called with a remote's name when the location log of a repository on
-    this machine changed, in a thread; `trash` gives the remote that annex.trashbin names.
+    `on_log_change` is called with a repository on this machine whose location log changed, in
+    a thread; `trash` gives the remote that annex.trashbin names.
     """
 
     def __init__(
         self,
         repository: Repository,
         *,
-        on_log_change: Callable[[str], None] | None = None,
+        on_log_change: Callable[[LocalRemote], None] | None = None,
         trash: Callable[[str], Remote | None] | None = None,
     ) -> None:
         self._repository = repository
@@ -63,16 +64,20 @@ class Opener:
     def _open_path(self, path: str, info: RemoteInfo) -> Remote:
         from shoal.remotes.local import LocalRemote
 
-        notify = self._on_log_change
-        return LocalRemote(
+        def changed() -> None:
+            if self._on_log_change is not None:
+                self._on_log_change(remote)
+
+        remote = LocalRemote(
             path,
             info.uuid,
             name=info.name,
             cost=info.cost,
             read_only=info.read_only,
-            on_log_change=None if notify is None else lambda: notify(info.name),
+            on_log_change=changed,
             trash=self._trash,
         )
+        return remote
 
     def _open_http(self, settings: RemoteSettings, info: RemoteInfo) -> Remote:
         from shoal.remotes.httplogin import Login

@@ -20,8 +20,8 @@ class Branch:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def commit(self) -> None:
-        self.go_on.wait(10)
+    async def commit(self) -> None:
+        await asyncio.to_thread(self.go_on.wait, 10)
         if self.errors:
             raise self.errors.pop()
         self.commits += 1

@@ -1,0 +1,244 @@
+"""Everything that one repository serves: itself, remotes that it proxies for, and clusters.
+
+What is served is worked out again whenever git config or the git-annex branch changed, at the
+next request. Nodes are kept, with their connections and what is known of their health, as long
+as their settings stay the same; one whose settings change is closed when its last transfer
+has ended.
+
+Git config of shoal's own, for gateways:
+
+    shoal.node-answer-time   seconds that a node has for one answer (30)
+    shoal.node-stall-time    seconds for which a node may take nothing or give nothing (60)
+    shoal.node-finish-time   seconds that a node has to verify and flush an upload (600)
+    shoal.unwanted           what to do with content that no node wants: `all` nodes store it,
+                             as with git-annex (the default), `one` does, or `none`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shoal.errors import ConfigError, NoSuchRemote, ShoalError
+from shoal.gateway.cluster import ClusterRemote
+from shoal.gateway.committer import IdleCommitter
+from shoal.gateway.node import Node
+from shoal.gateway.patience import Limits, Patience
+from shoal.gateway.proxied import ProxiedRemote
+from shoal.gateway.publishing import Plan, plan_of
+from shoal.gateway.records import RepositoryRecords
+from shoal.gateway.select import Unwanted
+from shoal.remotes.base import Remote, RemoteInfo
+from shoal.remotes.instantiate import Opener
+from shoal.remotes.local import LocalRemote
+from shoal.remotes.settings import RemoteSettings, configured_remotes
+from shoal.remotes.unusable import UnusableRemote
+from shoal.values.uuid import UUID
+
+if TYPE_CHECKING:
+    from shoal.git.config import GitConfig
+    from shoal.git.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan was made from."""
+
+    config: int  # generation
+    proxies: object  # kept as it is for as long as the log does not change
+    clusters: object
+
+    def is_same_as(self, other: Basis) -> bool:
+        """Tell whether nothing has changed in between."""
+        return (
+            self.config == other.config
+            and self.proxies is other.proxies
+            and self.clusters is other.clusters
+        )
+
+
+class Served:
+    """What `repository` serves. Make it in the event loop that it is used in.
+
+    The repository is closed with it. `complain` is told of commits that failed.
+    """
+
+    def __init__(
+        self, repository: Repository, *, complain: Callable[[Exception], None] = lambda e: None
+    ) -> None:
+        self._repository = repository
+        self._complain = complain
+        self._loop = asyncio.get_running_loop()
+        self._patience = Patience()
+        self._own = LocalRemote(
+            repository.path,
+            repository.uuid,
+            repository=repository,
+            on_log_change=self._own_log_changed,
+            trash=self._trash,
+        )
+        self._records = RepositoryRecords(repository, self._own_log_changed)
+        self._opener = Opener(repository, on_log_change=self._log_changed)
+        self._committers: dict[LocalRemote, IdleCommitter] = {}
+        self._nodes: dict[RemoteSettings, Node] = {}
+        self._trashes: dict[str, Remote] = {}
+        self._remotes: dict[UUID, Remote] = {}
+        self._basis: Basis | None = None
+        self._looking = asyncio.Lock()
+        self._looks = 0  # that were begun
+        self._closed = False
+
+    async def remote(self, uuid: UUID) -> Remote:
+        """Give the remote that is served under `uuid` now.
+
+        Raises NoSuchRemote; NotARepository when the repository itself is gone.
+        """
+        await self._look()
+        try:
+            return self._remotes[uuid]
+        except KeyError:
+            raise NoSuchRemote(uuid) from None
+
+    async def aclose(self) -> None:
+        """Commit what is journalled, here and in the nodes, and close everything."""
+        self._closed = True
+        for remote in list(self._committers):
+            await self._committers.pop(remote).aclose()
+        for node in self._nodes.values():
+            await node.aclose()
+        for trash in self._trashes.values():
+            await trash.aclose()
+        await self._opener.aclose()
+        await self._patience.aclose()
+        await self._own.aclose()
+
+    # What is served
+
+    async def _look(self) -> None:
+        """Return after a look at the repository that began after this call. Requests that
+        come while one is under way share the next one."""
+        before = self._looks
+        async with self._looking:
+            if self._looks == before:
+                self._looks += 1
+                found = await asyncio.to_thread(self._look_for_changes)
+                if found is not None:
+                    await self._serve(*found)
+
+    def _look_for_changes(self) -> tuple[Basis, Plan] | None:
+        """Give what is served and what that follows from, None when nothing changed."""
+        repository, known = self._repository, self._basis
+        repository.refresh()
+        logs = repository.logs
+        basis = Basis(repository.config.generation, logs.all_proxies(), logs.clusters())
+        if known is not None and basis.is_same_as(known):
+            return None
+        return basis, plan_of(repository)
+
+    async def _serve(self, basis: Basis, plan: Plan) -> None:
+        """Serve what `plan` says from now on."""
+        self._patience.limits = limits_of(self._repository.config)
+        unwanted = unwanted_of(self._repository.config)
+        here = self._own.info.uuid
+        old, self._nodes = self._nodes, {}
+        for settings in (
+            *plan.proxied.values(),
+            *(node for cluster in plan.clusters.values() for node in cluster.nodes),
+        ):
+            node = old.get(settings) or self._nodes.get(settings)
+            self._nodes[settings] = node or self._open(settings)
+        remotes: dict[UUID, Remote] = {here: self._own}
+        for uuid, settings in plan.proxied.items():
+            remotes[uuid] = ProxiedRemote(self._nodes[settings], here, self._records)
+        for uuid, cluster in plan.clusters.items():
+            remotes[uuid] = ClusterRemote(
+                uuid,
+                cluster.name,
+                here,
+                [self._nodes[settings] for settings in cluster.nodes],
+                self._records,
+                self._patience,
+                unwanted=unwanted,
+            )
+        self._remotes, self._basis = remotes, basis
+        for settings, node in old.items():
+            if settings not in self._nodes:
+                await self._retire(node)
+
+    def _open(self, settings: RemoteSettings) -> Node:
+        try:
+            remote = self._opener.open(settings)
+        except ShoalError as error:
+            assert settings.uuid is not None  # or it would not be served
+            info = RemoteInfo(settings.uuid, settings.name, settings.cost)
+            remote = UnusableRemote(info, str(error))
+        return Node(remote, self._patience, via=settings.proxied_by)
+
+    async def _retire(self, node: Node) -> None:
+        for remote in list(self._committers):
+            if remote is node.remote:
+                await self._committers.pop(remote).aclose()
+        await node.aclose()
+
+    def _trash(self, name: str) -> Remote | None:
+        """Give the remote that takes what is dropped here."""
+        if name not in self._trashes:
+            repository = self._repository
+            for settings in configured_remotes(repository.config, repository.path):
+                if settings.name == name and settings.uuid is not None:
+                    self._trashes[name] = self._opener.open(settings)
+        return self._trashes.get(name)
+
+    # Commits
+
+    def _own_log_changed(self) -> None:
+        self._log_changed(self._own)
+
+    def _log_changed(self, remote: LocalRemote) -> None:
+        """A journal was written to; called in threads."""
+        with contextlib.suppress(RuntimeError):  # a thread that outlived the event loop
+            self._loop.call_soon_threadsafe(self._note_change, remote)
+
+    def _note_change(self, remote: LocalRemote) -> None:
+        if self._closed:
+            return  # what is journalled is safe, and committed by whoever comes next
+        if remote not in self._committers:
+            commit = partial(self._commit, remote)
+            self._committers[remote] = IdleCommitter(commit, complain=self._complain)
+        self._committers[remote].changed()
+
+    async def _commit(self, remote: LocalRemote) -> None:
+        limits = self._patience.limits
+        await self._patience.call(remote.info.name, remote.commit(), limits.finish)
+
+
+def limits_of(config: GitConfig) -> Limits:
+    """Give the limits for nodes that are configured. What is no number above 0 is ignored."""
+    default = Limits()
+
+    def seconds(name: str, otherwise: float) -> float:
+        configured = config.get_float(f"shoal.{name}", otherwise)
+        return configured if configured > 0 else otherwise
+
+    return replace(
+        default,
+        answer=seconds("node-answer-time", default.answer),
+        stall=seconds("node-stall-time", default.stall),
+        finish=seconds("node-finish-time", default.finish),
+    )
+
+
+def unwanted_of(config: GitConfig) -> Unwanted:
+    """Give what is configured for content that no node wants.
+
+    Raises ConfigError for what is no such policy: a guess could fill disks or refuse content.
+    """
+    configured = config.get("shoal.unwanted")
+    try:
+        return Unwanted.ALL if configured is None else Unwanted(configured)
+    except ValueError:
+        raise ConfigError(f"shoal.unwanted is {configured}: it must be all, one or none") from None
