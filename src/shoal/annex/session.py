@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shoal.annex.copies import CopiesWanted
 from shoal.annex.files import WorkTree
 from shoal.annex.names import Names
-from shoal.errors import ShoalError
+from shoal.errors import NoSuchRemote, ShoalError
 from shoal.git.pointers import MAX_POINTER, pointed_key
 from shoal.git.process import GitError
 from shoal.logs.trust import TrustLevel
@@ -52,6 +52,8 @@ class Session:
         self._numcopies = numcopies
         self._mincopies = mincopies
         self._trust_overrides = tuple(trust_overrides)
+        self.warnings: list[str] = []
+        """What the user should hear about remotes."""
 
     @property
     def logs(self) -> AnnexLogs:
@@ -67,10 +69,19 @@ class Session:
 
     @cached_property
     def settings(self) -> list[RemoteSettings]:
-        """All remotes as they are configured, or follow from proxy.log."""
-        from shoal.remotes.settings import remotes_of
+        """All remotes as they are configured, or follow from proxy.log.
 
-        return remotes_of(self.repository)
+        UUIDs that were not known are found out now, which may contact http(s) remotes.
+        """
+        from shoal.remotes.settings import Kind, remotes_of
+
+        found = remotes_of(self.repository)
+        if any(one.uuid is None and not one.ignore and one.kind is not Kind.SSH for one in found):
+            from shoal.remotes.discovery import learn_uuids  # slow to import
+
+            self.warnings += learn_uuids(self.repository)
+            found = remotes_of(self.repository)
+        return found
 
     @cached_property
     def names(self) -> Names:
@@ -81,6 +92,26 @@ class Session:
     def uuid_of(self, name: str) -> UUID:
         """Give the repository called `name`; see Names.uuid_of."""
         return self.names.uuid_of(name)
+
+    def remote_named(self, name: str) -> RemoteSettings:
+        """Give the remote with a name or UUID.
+
+        Raises NoSuchRemote, and ShoalError when its UUID is not known.
+        """
+        if not name:
+            raise ShoalError("no remote specified")
+        for settings in self.settings:
+            if settings.name == name:
+                if settings.uuid is None:
+                    raise ShoalError(
+                        f"cannot determine uuid for {name} "
+                        '(perhaps you need to run "git annex sync"?)'
+                    )
+                return settings
+        for settings in self.settings:
+            if settings.uuid == name:
+                return settings
+        raise NoSuchRemote(name)
 
     @cached_property
     def trusts(self) -> Mapping[UUID, TrustLevel]:

@@ -12,7 +12,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shoal.annex.proof import DropProof, Needed, Shortage, Strength, VerifiedCopy, prove
+from shoal.annex.proof import (
+    DropProof,
+    Needed,
+    Shortage,
+    Strength,
+    TooFewLocked,
+    VerifiedCopy,
+    prove,
+)
 from shoal.errors import (
     ContentLocked,
     KeyNotPresent,
@@ -45,6 +53,7 @@ class DropRefused(NotEnoughCopies):
         super().__init__(str(shortage))
         self.shortage = shortage
         self.verified = tuple(verified)
+        self.shortage_is_of_locks = isinstance(shortage, TooFewLocked)
         self.unavailable = tuple(unavailable)  # names of remotes that did not answer
         self.unlockable = tuple(unlockable)  # names of remotes that cannot lock now
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from shoal.annex.jsonvalue import JSON
 from shoal.errors import ShoalError
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
-JSON = None | bool | int | str | Sequence["JSON"] | Mapping[str, "JSON"]
 _PROGRESS_INTERVAL = 0.1  # seconds between two progress reports of an item
 
 

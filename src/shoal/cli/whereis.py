@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.annex.jsonvalue import JSON
 from shoal.annex.names import WEB
 from shoal.cli.arguments import Parser, add_json
 from shoal.cli.context import Context
 from shoal.cli.format import Format
-from shoal.cli.output import JSON
 from shoal.cli.selection import Selection, Work, add_selection
 
 if TYPE_CHECKING:

@@ -1,0 +1,136 @@
+"""Copying contents to remotes, or from one remote to another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shoal.annex.automatic import lacks_copies, wants
+from shoal.annex.getting import may_have
+from shoal.annex.sending import record, send
+from shoal.annex.transfer import describe
+from shoal.errors import ConfigError, RemoteError, ShoalError
+from shoal.values.uuid import UUID
+
+if TYPE_CHECKING:
+    from shoal.annex.matching import Candidate
+    from shoal.annex.network import Network
+    from shoal.annex.reporting import Reporter
+    from shoal.remotes.settings import RemoteSettings
+    from shoal.values.key import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a key came to a remote: `had` it before we sent anything, or got it now.
+
+    `contradicted`: it said that it did not have the key and then, when it was to be sent, that
+    it had. Nobody should lose a copy on that.
+    """
+
+    there: bool
+    had: bool = False
+    contradicted: bool = False
+
+
+class Copying:
+    """Copies keys to `target`: from this repository or, when `source` is given and the content
+    is not here, from that remote.
+
+    `auto`: only what `target` wants, or has too few copies. `fast`: believe the location log
+    instead of asking.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        target: RemoteSettings,
+        source: RemoteSettings | None = None,
+        *,
+        auto: bool = False,
+        fast: bool = False,
+    ) -> None:
+        self._network = network
+        self._session = network.session
+        self.target = target
+        self.uuid = uuid_of(target)
+        self._source = source
+        self._auto = auto
+        self._fast = fast
+
+    async def applies(self, candidate: Candidate) -> bool:
+        """Tell whether there is anything to do."""
+        if self._source is None and not self._session.is_present(candidate.key):
+            return False
+        if self._source is not None and (
+            self.uuid == self._source.uuid
+            or not await may_have(self._network, self._source, candidate.key)
+        ):
+            return False
+        if self._is_believed(candidate.key):
+            return False
+        return not self._auto or (
+            lacks_copies(self._session, candidate) or wants(self._session, self.uuid, candidate)
+        )
+
+    async def run(self, candidate: Candidate, reporter: Reporter) -> bool:
+        """Copy one key; tell whether the target has it now."""
+        return (await self.bring(candidate, reporter)).there
+
+    async def bring(
+        self,
+        candidate: Candidate,
+        reporter: Reporter,
+        before_sending: Callable[[Candidate], Awaitable[None]] | None = None,
+    ) -> Arrival:
+        """See to it that the target has the key. `before_sending` is called when it has not."""
+        if not self._fast:
+            try:
+                remote = self._network.open(self.target)
+                present = await remote.check_present(candidate.key)
+            except (RemoteError, ConfigError):
+                reporter.note(f"unable to check {self.target.name}")
+                return Arrival(False)
+            if present:
+                await record(self._network, candidate.key, {self.uuid: True})
+                return Arrival(True, had=True)
+        if before_sending is not None:
+            await before_sending(candidate)
+        return await self._send(candidate, reporter)
+
+    async def _send(self, candidate: Candidate, reporter: Reporter) -> Arrival:
+        is_here = await asyncio.to_thread(self._session.is_present, candidate.key)
+        from_remote = self._source is not None and not is_here
+        if self._source is not None and from_remote:
+            reporter.note(f"from {self._source.name}...")
+        reporter.note(f"to {self.target.name}...")
+        try:
+            source = (
+                self._network.open(self._source)
+                if self._source is not None and from_remote
+                else self._network.here
+            )
+            target = self._network.open(self.target)
+            done = await send(self._network, candidate, source, target, reporter)
+        except RemoteError as error:
+            reporter.warning(describe(error))
+            return Arrival(False)
+        except ShoalError as error:
+            reporter.warning(str(error))
+            return Arrival(False)
+        if not done.stored and done.error:
+            reporter.warning(done.error)
+        contradicted = done.already and not self._fast
+        return Arrival(done.stored, had=done.already, contradicted=contradicted)
+
+    def _is_believed(self, key: Key) -> bool:
+        return self._fast and self.uuid in self._session.locations(key)
+
+
+def uuid_of(settings: RemoteSettings) -> UUID:
+    """Give the UUID of a remote. Raises ConfigError when it is not known."""
+    if settings.uuid is None:
+        raise ConfigError(f'the UUID of the remote "{settings.name}" is not known')
+    return settings.uuid

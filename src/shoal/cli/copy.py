@@ -1,0 +1,46 @@
+"""`shoal copy`: copy the content of files to or from another repository."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from shoal.cli.arguments import Parser, add_json
+from shoal.cli.context import Context
+from shoal.cli.selection import add_selection
+from shoal.errors import ShoalError
+
+if TYPE_CHECKING:
+    from shoal.annex.network import Network
+    from shoal.cli.acting import Action
+
+
+def add_arguments(parser: Parser) -> None:
+    from shoal.cli.acting import add_jobs
+
+    add_selection(parser)
+    parser.add_argument("-f", "--from", dest="source", metavar="REMOTE", help="source remote")
+    parser.add_argument("-t", "--to", dest="target", metavar="REMOTE", help="destination remote")
+    parser.add_argument("-a", "--auto", action="store_true", help="automatic mode")
+    add_jobs(parser)
+    add_json(parser, progress=True)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    from shoal.annex.copying import Copying
+    from shoal.annex.getting import Getting
+    from shoal.cli.acting import remote_of, run_action
+
+    if args.source is None and args.target in (None, "here", "."):
+        if args.target is None:
+            raise ShoalError("Specify --from or --to")
+        return run_action(args, context, lambda network: Getting(network, auto=args.auto))
+    source = None if args.source is None else remote_of(context, args.source)
+    target = None if args.target is None else remote_of(context, args.target)
+
+    def make(network: Network) -> Action:
+        if target is None:
+            return Getting(network, source, auto=args.auto)
+        return Copying(network, target, source, auto=args.auto, fast=context.settings.fast)
+
+    return run_action(args, context, make)

@@ -1,0 +1,30 @@
+"""`shoal drop`: remove the content of annexed files, here or from a remote."""
+
+from __future__ import annotations
+
+import argparse
+
+from shoal.cli.arguments import Parser, add_json
+from shoal.cli.context import Context
+from shoal.cli.selection import add_selection
+
+
+def add_arguments(parser: Parser) -> None:
+    from shoal.cli.acting import add_jobs
+
+    add_selection(parser)
+    parser.add_argument("-f", "--from", dest="source", metavar="REMOTE", help="drop from a remote")
+    parser.add_argument("-a", "--auto", action="store_true", help="automatic mode")
+    add_jobs(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    from shoal.annex.dropping import Dropping
+    from shoal.cli.acting import remote_of, run_action
+
+    source = None if args.source is None else remote_of(context, args.source)
+    force = context.settings.force
+    return run_action(
+        args, context, lambda network: Dropping(network, source, auto=args.auto, force=force)
+    )
