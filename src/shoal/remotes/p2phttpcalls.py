@@ -10,7 +10,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from shoal.errors import RemoteError, RemoteRefused, RemoteUnavailable
+from shoal.errors import (
+    ContentLocked,
+    NotEnoughSpace,
+    RemoteRefused,
+    RemoteUnavailable,
+    ShoalError,
+    TransferInProgress,
+)
 from shoal.p2phttp.codec import BYTES_TYPE, JSON_TYPE, LENGTH_HEADER
 from shoal.p2phttp.routes import NEWEST_VERSION, Endpoint, Request, render_target
 from shoal.remotes.httplogin import Login
@@ -47,7 +54,8 @@ class P2PHttpServer:
     async def ask(self, request: Request) -> bytes:
         """Make a short request; give the body of its answer (status 200).
 
-        Raises NotServed, RemoteUnavailable, RemoteRefused.
+        Raises NotServed, RemoteUnavailable, RemoteRefused, ContentLocked, NotEnoughSpace,
+        TransferInProgress.
         """
         async with self.open(request) as answer:
             return await self._body(answer)
@@ -157,13 +165,24 @@ class P2PHttpServer:
         except HttpFailure as failure:
             raise self.unavailable(failure) from failure
 
-    async def _refusal(self, answer: HttpAnswer) -> RemoteError:
-        """Give the error that an answer other than 200 stands for."""
+    async def _refusal(self, answer: HttpAnswer) -> ShoalError:
+        """Give the error that an answer other than 200 stands for.
+
+        The real server has 500 for most of them, and says no more; ours is more precise.
+        """
         text = (await self._body(answer)).decode("utf-8", "replace").strip()
         shown = f"{answer.summary}: {text[:_SHOWN]}" if text else answer.summary
-        if answer.status in {400, 401, 403}:
-            return RemoteRefused(f'remote "{self.name}" answers {shown}')
-        return self.unavailable(f"it answers {shown}")
+        match answer.status:
+            case 400 | 401 | 403:
+                return RemoteRefused(f'remote "{self.name}" answers {shown}')
+            case 409:
+                return TransferInProgress(f'remote "{self.name}" answers {shown}')
+            case 423:
+                return ContentLocked(f'remote "{self.name}" answers {shown}')
+            case 507:
+                return NotEnoughSpace(f'remote "{self.name}" answers {shown}')
+            case _:
+                return self.unavailable(f"it answers {shown}")
 
 
 def _body_type(request: Request) -> str:

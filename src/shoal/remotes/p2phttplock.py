@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from shoal.errors import RemoteRefused, RemoteUnavailable
+from shoal.errors import RemoteRefused, ShoalError
 from shoal.p2phttp.codec import KEEP, UNLOCK
 from shoal.p2phttp.routes import Request
 from shoal.remotes.p2phttpcalls import P2PHttpServer
@@ -67,7 +67,7 @@ async def keep_locked(
         keeper.over.set()
         await asyncio.wait({keeping}, timeout=_ANSWER)
         keeping.cancel()
-        with suppress(asyncio.CancelledError, RemoteRefused, RemoteUnavailable):
+        with suppress(asyncio.CancelledError, ShoalError):
             await keeping
 
 
