@@ -17,6 +17,7 @@ from tests.support.fake_cluster import put
 from tests.support.gateway import Gateway, left_behind, make_gateway
 from tests.support.loop import in_loop
 from tests.support.memory_remote import content_from, gather, key_of
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 DATA = bytes(range(256)) * 3000
@@ -92,9 +93,10 @@ async def test_changes_are_committed_by_themselves(world: World) -> None:
     async with Rig.open(world) as rig:
         await put(await rig.served.remote(rig.cluster), KEY, DATA)
         repos = [rig.gateway.path, *rig.gateway.nodes]
-        async with asyncio.timeout(30):
-            while any(list(repo.glob(".git/annex/journal/*")) for repo in repos):
-                await asyncio.sleep(0.05)  # another thread works; there is no event to wait for
+        await asyncio.to_thread(
+            wait_until,
+            lambda: not any(list(repo.glob(".git/annex/journal/*")) for repo in repos),
+        )
         for repo in repos:
             files = world.git(repo, "ls-tree", "-r", "--name-only", "git-annex")
             assert str(KEY) in files

@@ -13,6 +13,7 @@ from shoal.errors import ShoalError
 
 IDLE = 1.0  # seconds without a change, as `git-annex p2phttp` waits
 LATEST = 30.0  # seconds from the first change that is not committed yet
+MOST = 1000  # changes that are not committed; with a long journal everything is slower
 
 
 class IdleCommitter:
@@ -28,6 +29,7 @@ class IdleCommitter:
         *,
         idle: float = IDLE,
         latest: float = LATEST,
+        most: int = MOST,
         complain: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -37,15 +39,18 @@ class IdleCommitter:
         self._complain = complain
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0  # of the oldest change that is not committed
-        self._pending = False
+        self._most = most
+        self._pending = 0  # changes
         self._task: asyncio.Task[None] | None = None
 
     def changed(self) -> None:
         """Something was written to the journal: commit it soon. Called in the event loop."""
         now = self._loop.time()
         if not self._pending:
-            self._pending = True
             self._deadline = now + self._latest
+        self._pending += 1
+        if self._pending >= self._most:
+            self._deadline = now
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(min(now + self._idle, self._deadline), self._begin)
@@ -69,10 +74,10 @@ class IdleCommitter:
         self._task = self._loop.create_task(self._run(), name="commit")
 
     async def _run(self) -> None:
-        self._pending = False
+        self._pending = 0
         try:
             await self._commit()
         except (ShoalError, OSError) as error:
-            self._pending = True
-            self._deadline = self._loop.time()
+            self._pending = 1
+            self._deadline = self._loop.time() + self._latest
             self._complain(error)

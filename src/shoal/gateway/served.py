@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from shoal.git.config import GitConfig
     from shoal.git.repository import Repository
 
+_JOURNAL_AGE = 0.1  # seconds that may pass before another process's journal entry is seen
+_JOURNAL_SHARE = 20  # times as long as looking for such entries took
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -59,6 +63,35 @@ class Basis:
             and self.proxies is other.proxies
             and self.clusters is other.clusters
         )
+
+
+class Glance:
+    """Keeps a repository fresh, at little cost when it is asked to do so all the time.
+
+    Git config and branches are as fresh as can be. What other processes journalled and did
+    not commit is looked for only now and then: listing a long journal takes time, and on a
+    busy gateway it changes with every request.
+    """
+
+    def __init__(self, repository: Repository, clock: Callable[[], float] = time.monotonic) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._refs: object = None
+        self._next = float("-inf")
+
+    def refresh(self) -> None:
+        """Notice what changed in the repository. Blocking; one thread at a time."""
+        repository, began = self._repository, self._clock()
+        if (
+            began < self._next
+            and not repository.config.may_have_changed()
+            and self._refs == (repository.branch.tip, repository.branch.siblings)
+        ):
+            return
+        repository.refresh()
+        self._refs = (repository.branch.tip, repository.branch.siblings)
+        now = self._clock()
+        self._next = now + max(_JOURNAL_AGE, _JOURNAL_SHARE * (now - began))
 
 
 class Served:
@@ -88,6 +121,7 @@ class Served:
         self._trashes: dict[str, Remote] = {}
         self._remotes: dict[UUID, Remote] = {}
         self._basis: Basis | None = None
+        self._glance = Glance(repository)
         self._looking = asyncio.Lock()
         self._looks = 0  # that were begun
         self._closed = False
@@ -132,7 +166,7 @@ class Served:
     def _look_for_changes(self) -> tuple[Basis, Plan] | None:
         """Give what is served and what that follows from, None when nothing changed."""
         repository, known = self._repository, self._basis
-        repository.refresh()
+        self._glance.refresh()
         logs = repository.logs
         basis = Basis(repository.config.generation, logs.all_proxies(), logs.clusters())
         if known is not None and basis.is_same_as(known):
