@@ -35,8 +35,8 @@ def close_repositories(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     real = Repository.__init__
 
     def remember(self: Repository, place: Place) -> None:
-        opened.append(self)
         real(self, place)
+        opened.append(self)
 
     monkeypatch.setattr(Repository, "__init__", remember)
     yield

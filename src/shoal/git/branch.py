@@ -185,6 +185,11 @@ class AnnexBranch:
         self.run_hook()
         return True
 
+    def autocommit(self) -> bool:
+        """As commit(), but not when the user wants to gather changes (annex.alwayscommit)."""
+        wanted = self._repository.config.get_bool("annex.alwayscommit", True)
+        return wanted and self.commit()
+
     def _commit_journal(self, index: BranchIndex, names: list[str], message: str) -> None:
         base = index.prepare()
         index.stage_journal(self.journal, names)

@@ -26,8 +26,10 @@ from shoal.git.process import CatFile, Git, GitError
 from shoal.git.refs import BRANCH, Refs
 from shoal.logs.merge import union_merge
 
-_FEW = 64  # files that are cheaper to hash one by one than to put into a pack
+_FEW = 32  # files that are cheaper to write one by one than to put into a pack
 _PAIRS = 256  # pairs of blobs that are in memory at once
+_PLAIN = ("core.fsmonitor=false", "core.splitIndex=false", "core.untrackedCache=false")
+# This index has no work tree; and a file system monitor would inherit, and keep, the lock.
 _ATTEMPTS = 100  # commits that a busy pusher may beat us to
 
 T = TypeVar("T")
@@ -65,7 +67,7 @@ class BranchIndex:
         othertmp: OtherTmp,
     ) -> None:
         self.path = os.path.join(annex_dir, "index")
-        self._git = git.with_environment(GIT_INDEX_FILE=self.path)
+        self._git = git.with_environment(GIT_INDEX_FILE=self.path).with_settings(*_PLAIN)
         self._status_path = os.path.join(annex_dir, "index.lck")
         self._refs = refs
         self._cat_file = cat_file
@@ -122,11 +124,18 @@ class BranchIndex:
                 (branch_path(name), blobs.write(_read(os.path.join(journal.directory, name))))
                 for name in names
             ]
+            self._write_trees(blobs, staged)
         self.stage(staged)
 
     def stage(self, staged: Iterable[Staged]) -> None:
         """Change the blobs of files in the index."""
         self._git.feed("update-index", "-z", "--index-info", lines=map(_index_line, staged))
+
+    def _write_trees(self, blobs: BlobWriter, changes: Sequence[Staged]) -> None:
+        """Write, with the blobs, the trees that a commit of many changes will need."""
+        tip = self._refs.tip()
+        if len(changes) > _FEW and tip is not None:
+            blobs.write_trees(tip, changes)
 
     def read_verbatim(self, commit: str) -> None:
         """Make the index just what `commit` is, whatever it was before."""
@@ -142,6 +151,7 @@ class BranchIndex:
         with BlobWriter(self._git, self._hash_name) as blobs:
             for batch in _in_batches(self._differences(commit)):
                 changes += self._union(batch, blobs)
+            self._write_trees(blobs, changes)
         if changes:
             self.stage(changes)
 
@@ -160,6 +170,7 @@ class BranchIndex:
                     new = change(os.fsdecode(path), blob.content)
                     if new is not None and new != blob.content:
                         changes.append((os.fsdecode(path), blobs.write(new) if new else None))
+            self._write_trees(blobs, changes)
         if changes:
             self.stage(changes)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -42,6 +43,23 @@ class OtherTmp:
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
+
+    def sweep(self) -> None:
+        """Delete what killed processes left behind, unless somebody uses the directory."""
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return
+        if not names or (lock := self._locker.try_exclusive(self._lock_file)) is None:
+            return
+        with lock:
+            for name in os.listdir(self._directory):
+                path = os.path.join(self._directory, name)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    with suppress(OSError):
+                        os.unlink(path)
 
     def replace(self, path: str, content: bytes) -> None:
         """Write `content` to `path`, in one step for all who look."""

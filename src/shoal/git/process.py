@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from shoal.errors import ShoalError
@@ -70,11 +70,16 @@ class Git:
     work_tree: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     inherited: tuple[int, ...] = ()
+    settings: tuple[str, ...] = ()  # configuration for each command, as for `git -c`
+
+    def with_settings(self, *settings: str) -> Git:
+        """Give a runner for the same repository with configuration of its own."""
+        return replace(self, settings=(*self.settings, *settings))
 
     def with_environment(self, *inherited: int, **extra: str) -> Git:
         """Give a runner for the same repository with more in its environment."""
         files = (*self.inherited, *inherited)
-        return Git(self.git_dir, self.work_tree, {**self.environment, **extra}, files)
+        return replace(self, environment={**self.environment, **extra}, inherited=files)
 
     def words(self, *args: str) -> list[str]:
         """Give the whole command line for the git command `args`."""
@@ -83,6 +88,8 @@ class Git:
             command.append(f"--git-dir={self.git_dir}")
         if self.work_tree is not None:
             command.append(f"--work-tree={self.work_tree}")
+        for setting in self.settings:
+            command += ["-c", setting]
         return [*command, "--literal-pathspecs", *args]
 
     def start(

@@ -237,8 +237,13 @@ class Repository:
             return changed
 
     def close(self) -> None:
-        """End the git processes. The repository may be used again afterwards."""
+        """End the git processes, and delete temporary files that nobody needs any more.
+
+        The repository may be used again afterwards.
+        """
         self.cat_file.close()
+        if os.path.isdir(self.annex_dir) and self.is_writable:
+            self.othertmp.sweep()
 
     def __enter__(self) -> Self:
         return self

@@ -44,17 +44,19 @@ def scan_tree(
             listing.kill()
             reading.kill()
         feeder.join()
-        for process in (listing, reading):
-            _end(process, complete)
+        failures = [error for error in (_end(listing), _end(reading)) if error is not None]
+    if failures:
+        raise failures[0]
 
 
-def _end(process: subprocess.Popen[bytes], complete: bool) -> None:
+def _end(process: subprocess.Popen[bytes]) -> GitError | None:
     assert process.stdout is not None
     assert process.stderr is not None
     with process.stdout, process.stderr:
         words = process.stderr.read().decode("utf-8", "replace")
-    if process.wait() != 0 and complete:
-        raise GitError("ls-tree or cat-file", process.returncode, words)
+    if process.wait() == 0:
+        return None
+    return GitError("ls-tree or cat-file", process.returncode, words)
 
 
 def _feed(listed: IO[bytes], asked: IO[bytes], wanted: Callable[[str], bool] | None) -> None:

@@ -125,6 +125,22 @@ def test_thousands_of_files_are_committed_at_once(repo: Repository, path: Path) 
     assert dict(repo.branch.scan()) == contents
     assert list((path / "objects" / "pack").glob("*.pack"))
     assert not list(path.glob("fast_import_crash*"))
+    assert git(path, "fsck", "--connectivity-only", "--no-dangling") == ""
+
+
+def test_many_files_make_no_ref_and_remove_what_a_killed_process_left(
+    repo: Repository, path: Path
+) -> None:
+    put_on_branch(
+        path, {'"odd\\ "name': "1\n", "aaa/bbb/c.log": "1\n"}, ref="refs/shoal/never-made"
+    )
+    repo.branch.change_many((f'{i:03x}/"x\\{i}".log', to(b"%d\n" % i)) for i in range(60))
+    repo.branch.change('"odd\\ "name', to(b"2\n"))
+    repo.branch.commit()
+    assert git(path, "for-each-ref", "--format=%(refname)") == BRANCH
+    assert len(dict(repo.branch.scan())) == 61
+    assert repo.branch.read('"odd\\ "name') == b"2\n"
+    assert git(path, "fsck", "--connectivity-only", "--no-dangling") == ""
 
 
 def test_an_index_that_is_gone_or_locked_by_a_dead_git_is_made_anew(
