@@ -87,9 +87,9 @@ class AnnexBranch:
         """
         if self._merged is None:
             self.update()
-        journalled = {path for path, _ in self.journal.signatures()}
+        journalled = self.journal.paths()
         if self._repository.private_uuids:
-            journalled |= {path for path, _ in self.private_journal.signatures()}
+            journalled |= self.private_journal.paths()
         tip = self.tip  # after the journal was listed: what vanished from it is in here
         if self._unmerged:
             return self._scan_unmerged(tip, journalled, wanted)
@@ -287,7 +287,7 @@ class AnnexBranch:
                 self._settle(self.siblings, ())
         with self._lock:
             self._notice(self._refs.tip())
-            if paths := self._freshness.changed_paths():
+            if (paths := self._freshness.changed_paths()) is None or paths:
                 self._announce(paths)
             return self.generation != before
 

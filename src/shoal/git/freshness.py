@@ -8,6 +8,7 @@ from shoal.git.journal import Journal
 from shoal.git.watch import Watch
 
 _Signatures = dict[str, tuple[int, int, int]]
+_MANY = 2000  # files that are not worth looking at one by one
 
 
 class Freshness:
@@ -23,13 +24,17 @@ class Freshness:
         self._seen: list[_Signatures] = [{} for _ in journals]
         self.changed_paths()
 
-    def changed_paths(self) -> frozenset[str]:
+    def changed_paths(self) -> frozenset[str] | None:
         """Give the branch files that were journalled, changed or committed since the last
-        call."""
+        call; None: too many to tell."""
         if not self._watch.changed():
             return frozenset()
         self._watch.look(journal.directory for journal in self._journals)
-        now = [dict(journal.signatures()) for journal in self._journals]
+        names = [journal.names() for journal in self._journals]
+        if sum(map(len, names)) > _MANY:
+            self._seen = [{} for _ in self._journals]
+            return None
+        now = [dict(j.signatures(n)) for j, n in zip(self._journals, names, strict=True)]
         changed: set[str] = set()
         for before, after in zip(self._seen, now, strict=True):
             changed |= {path for path, _ in before.items() ^ after.items()}

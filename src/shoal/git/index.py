@@ -226,7 +226,10 @@ class BranchIndex:
     def move_branch(self, commit: str, expected: str) -> bool:
         """Point the branch to `commit` if it is at `expected` (zeros: missing); tell whether
         it was."""
-        status, _, err = self._git.ask("update-ref", BRANCH, commit, expected)
+        words = ("update-ref", BRANCH, commit, expected)
+        status, _, err = self._git.ask(*words)
+        if status != 0 and self._refs.remove_stale_lock():
+            status, _, err = self._git.ask(*words)
         if status != 0 and (self._refs.tip() or "0" * len(commit)) == expected:
             raise GitError("update-ref", status, err)
         return status == 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -81,9 +80,13 @@ class Journal:
         """Give the names of all files in the journal, regular files or links to such."""
         try:
             with os.scandir(self.directory) as entries:
-                return [entry.name for entry in entries if _is_file(entry)]
+                return [entry.name for entry in entries if entry.is_file()]
         except FileNotFoundError:
             return []
+
+    def paths(self) -> set[str]:
+        """Give all branch files that are journalled."""
+        return set(map(branch_path, self.names()))
 
     def is_empty(self) -> bool:
         """Tell whether nothing is journalled."""
@@ -95,16 +98,9 @@ class Journal:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.directory, name))
 
-    def signatures(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
-        """Give each branch file of the journal, with what changes when its content does."""
-        for name in self.names():
+    def signatures(self, names: Iterable[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        """Give the branch files of `names`, with what changes when their content does."""
+        for name in names:
             with suppress(FileNotFoundError):
                 found = os.stat(os.path.join(self.directory, name))
                 yield branch_path(name), (found.st_mtime_ns, found.st_ino, found.st_size)
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return stat.S_ISREG(entry.stat().st_mode)
-    except FileNotFoundError:
-        return False

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from shoal.git.process import Git
 from shoal.git.watch import Watch
 
 BRANCH = "refs/heads/git-annex"
 NAME = "git-annex"
+_STALE = 300  # seconds
 _SHA = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PACKED = re.compile(rb"^([0-9a-f]{40,64}) (refs/(?:.*/)?git-annex)$", re.MULTILINE)
 
@@ -48,6 +51,16 @@ class Refs:
         if self._watch.changed():
             self._siblings = self._find_siblings()
         return self._siblings
+
+    def remove_stale_lock(self) -> bool:
+        """Delete the lock file of a git that was killed while it moved the branch; tell
+        whether there was one. A living git holds it for milliseconds."""
+        path = os.path.join(self._common_dir, BRANCH + ".lock")
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_mtime < time.time() - _STALE:
+                os.unlink(path)
+                return True
+        return False
 
     def _find_siblings(self) -> dict[str, str]:
         if self._has_reftable:

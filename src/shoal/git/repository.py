@@ -258,10 +258,10 @@ class Repository:
 
     def _settle(self) -> None:
         """Work out again what follows from the configuration."""
-        self._settled = self.config.generation
         version = self.config.get("annex.version")
         if version and version != str(VERSION):
             raise UnsupportedVersion(self.path, version)
+        self._settled = self.config.generation
         for name in ("branch_hash_levels", "database_dir", "private_uuids"):
             self.__dict__.pop(name, None)
         self.permissions = Permissions.parse(

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 SETTLING = 30_000_000  # ns: a file may change twice within one tick of the kernel's clock
+_COARSE = 2_000_000_000  # ns: or of a file system that counts whole (FAT: two) seconds
+_SECOND = 1_000_000_000
 
 Signature = tuple[int, int, int, int] | None
 """Modification time, change time (both ns), inode and size; None for a file that is absent."""
@@ -20,6 +22,11 @@ def signature(path: str) -> Signature:
     except OSError:
         return None
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
+
+
+def _settling(seen: tuple[int, int, int, int]) -> int:
+    """Give how long after its times a file can still change without a trace."""
+    return SETTLING if seen[0] % _SECOND or seen[1] % _SECOND else _COARSE
 
 
 @dataclass(slots=True)
@@ -39,7 +46,7 @@ class Watch:
         self._looked = time.time_ns()
         self._seen = {path: signature(path) for path in paths}
         self._settled = all(
-            seen is None or max(seen[0], seen[1]) < self._looked - SETTLING
+            seen is None or max(seen[:2]) < self._looked - _settling(seen)
             for seen in self._seen.values()
         )
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from shoal.git.process import GitError
 from shoal.git.repository import Repository
 from tests.support.gitrepo import (
     BRANCH,
@@ -155,6 +158,20 @@ def test_an_index_that_is_gone_or_locked_by_a_dead_git_is_made_anew(
     _set(repo, LOG, b"2\n")
     assert repo.branch.commit()
     assert on_branch(path) == {LOG: "2", "kept.log": "k"}
+
+
+def test_a_lock_that_a_dead_git_left_on_the_branch(repo: Repository, path: Path) -> None:
+    put_on_branch(path, {"kept.log": "k\n"})
+    lock = path / "refs" / "heads" / "git-annex.lock"
+    lock.touch()
+    _set(repo, LOG, b"1\n")
+    with pytest.raises(GitError, match=r"git update-ref failed: .*git-annex\.lock"):
+        repo.branch.commit()
+    assert repo.branch.read(LOG) == b"1\n"
+    os.utime(lock, (1, 1))
+    assert repo.branch.commit()
+    assert on_branch(path) == {LOG: "1", "kept.log": "k"}
+    assert not lock.exists()
 
 
 def test_a_broken_index_is_made_anew(repo: Repository, path: Path) -> None:
@@ -362,6 +379,32 @@ def test_threads_lose_nothing(repo: Repository, path: Path) -> None:
     repo.branch.commit()
     lines = on_branch(path)[LOG].split("\n")
     assert sorted(lines) == sorted(f"{number} {i}" for number in range(4) for i in range(20))
+
+
+def test_readers_never_see_an_older_state(repo: Repository, path: Path) -> None:
+    """While another process writes, commits and is merged into, what is read only grows."""
+    code = (
+        "import sys\n"
+        "from shoal.git.repository import Repository\n"
+        "repo = Repository.open(sys.argv[1])\n"
+        "for i in range(60):\n"
+        "    repo.branch.change(sys.argv[2], lambda old: old + b'%d\\n' % i)\n"
+        "    if i % 3 == 0: repo.branch.commit()\n"
+        "repo.close()\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(path), LOG])
+    seen: set[bytes] = set()
+    looks = 0
+    while writer.poll() is None or looks == 0:
+        repo.refresh()
+        now = set(repo.branch.read(LOG).splitlines())
+        assert now >= seen
+        assert set(dict(repo.branch.scan()).get(LOG, b"").splitlines()) >= now
+        seen = now
+        looks += 1
+    repo.refresh()
+    assert repo.branch.read(LOG).splitlines() == [b"%d" % i for i in range(60)]
+    assert writer.returncode == 0
 
 
 def test_a_repository_with_sha256(tmp_path: Path) -> None:

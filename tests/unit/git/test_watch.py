@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
+
+import pytest
 
 from shoal.git.freshness import Freshness
 from shoal.git.journal import Journal
@@ -57,6 +60,20 @@ def test_files_that_come_go_and_are_replaced(tmp_path: Path) -> None:
     assert watch.changed()
 
 
+def test_whole_seconds_take_longer_to_settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("one")
+    coarse = os.stat_result((0,) * 10, {"st_mtime_ns": 5 * 10**9, "st_ctime_ns": 5 * 10**9})
+    monkeypatch.setattr(os, "stat", lambda name: coarse)
+    watch = Watch()
+    for now, settled in ((6 * 10**9, False), (8 * 10**9, True)):
+        monkeypatch.setattr(time, "time_ns", lambda now=now: now)
+        watch.look([str(path)])
+        assert watch.changed() is not settled
+
+
 def test_a_journal_tells_which_files_changed(tmp_path: Path) -> None:
     annex = str(tmp_path)
     othertmp = OtherTmp(annex, Locker(), Permissions())
@@ -65,13 +82,16 @@ def test_a_journal_tells_which_files_changed(tmp_path: Path) -> None:
     assert fresh.changed_paths() == frozenset()
     journal.write("a/b.log", b"1\n")
     journal.write("c.log", b"1\n")
-    assert fresh.changed_paths() == {"a/b.log", "c.log"}
+    assert fresh.changed_paths() == frozenset({"a/b.log", "c.log"})
     assert fresh.changed_paths() == frozenset()
     journal.write("c.log", b"2\n")
-    assert fresh.changed_paths() == {"c.log"}
+    assert fresh.changed_paths() == frozenset({"c.log"})
     journal.remove(["a_b.log"])
-    assert fresh.changed_paths() == {"a/b.log"}
+    assert fresh.changed_paths() == frozenset({"a/b.log"})
     _settle()
     fresh.changed_paths()
     journal.write("c.log", b"3\n")
-    assert fresh.changed_paths() == {"c.log"}
+    assert fresh.changed_paths() == frozenset({"c.log"})
+    for number in range(2001):
+        (tmp_path / "journal" / f"{number}.log").touch()
+    assert fresh.changed_paths() is None
