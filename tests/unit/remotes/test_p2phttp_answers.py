@@ -325,7 +325,7 @@ async def test_nobody_listens() -> None:
     url = f"annex+http://127.0.0.1:{free_port()}/git-annex/"
     http = HttpClient(HttpOptions(AllowedAddresses.parse("all")))
     remote = P2PHttpRemote(url, RemoteInfo(SERVER, "server"), client=CLIENT, http=http)
-    with pytest.raises(RemoteUnavailable, match="refused|[Cc]onnect"):
+    with pytest.raises(RemoteUnavailable, match=r"refused|[Cc]onnect"):
         await remote.check_present(KEY)
     await http.aclose()
 

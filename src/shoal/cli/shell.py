@@ -1,0 +1,175 @@
+"""`shoal-shell`: what git-annex-shell is for, at the other end of ssh.
+
+ssh starts it for every connection, so each command imports only what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from shoal.cli.shellwords import AnnexCommand, GitCommand, Limits, absolute, blocked, parse_words
+from shoal.errors import NotARepository, ShoalError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shoal.git.repository import Repository
+    from shoal.values.key import Key
+
+_UNKNOWN = 100  # exit code of inannex when it cannot tell
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command of a client; give the exit code."""
+    name = os.path.basename(sys.argv[0])
+    try:
+        command = parse_words(sys.argv[1:] if words is None else words)
+        limits = Limits.of(os.environ)
+        limits.check(command)
+        if isinstance(command, GitCommand):
+            return _run_git(command)
+        return _COMMANDS[command.name](command, limits)
+    except ShoalError as error:
+        _complain(f"{name}: {error}")
+        return error.exit_code
+    except OSError as error:
+        _complain(f"{name}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(text: str) -> None:
+    sys.stderr.buffer.write(f"{text}\n".encode("utf-8", "surrogateescape"))
+    sys.stderr.buffer.flush()
+
+
+def _run_git(command: GitCommand) -> int:
+    """Let git-shell do what it allows."""
+    import subprocess
+
+    sys.stdout.flush()
+    if subprocess.call(["git-shell", "-c", command.text]) != 0:
+        raise UsageError("git-shell failed")
+    return 0
+
+
+def _open(directory: str) -> Repository:
+    """Open the repository that a client names."""
+    from shoal.git.repository import Repository, UnsupportedVersion
+
+    path = absolute(directory)
+    try:
+        return Repository.open(path)
+    except UnsupportedVersion:
+        raise
+    except NotARepository as error:
+        import socket
+
+        raise NotARepository(
+            f"failed to read git config of git repository in {socket.gethostname()} on {path}; "
+            "perhaps this repository is not set up correctly or has moved"
+        ) from error
+
+
+def _open_annex(command: AnnexCommand) -> Repository:
+    """Open a repository whose UUID is the one that the client expects, if it says which."""
+    repository = _open(command.directory)
+    found = repository.config.get("annex.uuid")
+    if command.uuid is not None and command.uuid != found:
+        raise _wrong_uuid(command.uuid, found)
+    if not found:
+        raise NotARepository("Not a git-annex or gcrypt repository.")
+    return repository
+
+
+def _wrong_uuid(expected: str, found: str | None) -> NotARepository:
+    what = f"UUID {found}" if found else "uninitialized repository"
+    return NotARepository(f"expected repository UUID {expected} but found {what}")
+
+
+def _config_list(command: AnnexCommand, limits: Limits) -> int:
+    repository = _open(command.directory)
+    if not repository.config.get("annex.uuid"):
+        _initialise(repository, command, limits)
+    for key in ("annex.uuid", "core.gcrypt-id"):
+        sys.stdout.write(f"{key}={repository.config.get(key) or ''}\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _initialise(repository: Repository, command: AnnexCommand, limits: Limits) -> None:
+    """Initialise a repository that was prepared for it, or whose client wants it to be."""
+    from shoal.git.init import has_branch, initialise
+
+    if not command.may_init and not has_branch(repository):
+        return
+    if limits.read_only:
+        raise blocked("READONLY")
+    for warning in initialise(repository):
+        _complain(warning)
+
+
+def _in_annex(command: AnnexCommand, limits: Limits) -> int:
+    """Exit with 0 when all keys are here, 1 when one is not, 100 when that is not known."""
+    repository = _open_annex(command)
+    keys = [_key(word) for word in command.parameters]
+    try:
+        present = [repository.objects.present(key) for key in keys]
+    except (ShoalError, OSError) as error:
+        _complain(str(error))
+        return _UNKNOWN
+    return 0 if all(present) else 1
+
+
+def _key(word: str) -> Key:
+    from shoal.values.key import Key
+
+    try:
+        return Key.parse(os.fsencode(word))
+    except ValueError:
+        raise UsageError("bad key") from None
+
+
+def _drop_key(command: AnnexCommand, limits: Limits) -> int:
+    """Drop contents without looking for other copies, as the client has done that."""
+    if not command.force:
+        raise UsageError(
+            "dropkey can cause data loss; use --force if you're sure you want to do this"
+        )
+    repository = _open_annex(command)
+    keys = [_key(word) for word in command.parameters]
+    from shoal.cli.shellserve import drop_keys
+
+    return drop_keys(repository, keys)
+
+
+def _p2p_stdio(command: AnnexCommand, limits: Limits) -> int:
+    """Speak the P2P protocol; GIT_ANNEX_SHELL_READONLY and APPENDONLY limit the session."""
+    from shoal.values.uuid import parse_uuid
+
+    if len(command.parameters) != 1:
+        raise UsageError("missing UUID parameter")
+    try:
+        client = parse_uuid(os.fsencode(command.parameters[0]))
+        wanted = None if command.uuid is None else parse_uuid(os.fsencode(command.uuid))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    repository = _open(command.directory)
+    if not repository.config.get("annex.uuid"):
+        if wanted is not None:
+            raise _wrong_uuid(wanted, None)
+        raise NotARepository("Not a git-annex or gcrypt repository.")
+    from shoal.cli.shellserve import serve_session
+
+    return serve_session(repository, wanted, client, limits, _complain)
+
+
+_COMMANDS = {
+    "configlist": _config_list,
+    "dropkey": _drop_key,
+    "inannex": _in_annex,
+    "p2pstdio": _p2p_stdio,
+}
