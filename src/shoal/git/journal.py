@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from shoal.git.othertmp import OtherTmp, write_file
+from shoal.git.othertmp import OtherTmp
 from shoal.git.permissions import Permissions
 
 _HASHED = re.compile(r"([0-9a-f]{3}(?:_[0-9a-f]{3})?)_((?:__)+)(?=[^_])")
@@ -62,15 +62,11 @@ class Journal:
 
     def write(self, path: str, content: bytes) -> None:
         """Put the new content of a branch file into the journal, at once."""
-        name = journal_name(path)
-        with self._othertmp.file(name) as temporary:
-            write_file(self._permissions, temporary, content)
-            target = os.path.join(self.directory, name)
-            try:
-                os.rename(temporary, target)
-            except FileNotFoundError:
-                self._permissions.make_directory(self.directory, self._annex_dir)
-                os.rename(temporary, target)
+        try:
+            self._othertmp.replace(self.file(path), content)
+        except FileNotFoundError:
+            self._permissions.make_directory(self.directory, self._annex_dir)
+            self._othertmp.replace(self.file(path), content)
 
     def file(self, path: str) -> str:
         """Give the file of the journal that holds (or would hold) a branch file."""

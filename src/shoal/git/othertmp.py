@@ -2,6 +2,12 @@
 
 Any process may empty that directory, unless somebody holds its lock file shared. A file that
 is to appear whole is written there and renamed into place.
+
+Who holds another lock must not wait for that lock file: a thread of the real git-annex holds
+it exclusively for a moment, and while another of its threads waits for, say, the journal's
+lock, the first may not get on (its run time system stops both). Two processes of git-annex
+with -J can lock each other out for ever in that way; seen with 10.20261026. So replace()
+does without the lock: when its file is deleted before it is renamed, it writes it again.
 Source: on-disk behaviour of git-annex 10.20261026.
 """
 
@@ -17,6 +23,7 @@ from shoal.git.locks import Locker
 from shoal.git.permissions import Permissions
 
 _NUMBERS = itertools.count()
+_ATTEMPTS = 100  # to write a file while others empty the directory
 
 
 class OtherTmp:
@@ -34,15 +41,19 @@ class OtherTmp:
         """Give a path where nothing is; whatever is left there at the end is deleted.
 
         `name` is the beginning of its name. The directory stays as long as the block runs.
+        This waits for a lock: do not call it while another is held that others wait for.
         """
         with self._locker.shared(self._lock_file):
             self._permissions.make_directory(self._directory, self._annex_dir)
-            path = os.path.join(self._directory, f"{name[:100]}.{os.getpid()}.{next(_NUMBERS)}")
+            path = self._new_path(name)
             try:
                 yield path
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
+
+    def _new_path(self, name: str) -> str:
+        return os.path.join(self._directory, f"{name[:100]}.{os.getpid()}.{next(_NUMBERS)}")
 
     def sweep(self) -> None:
         """Delete what killed processes left behind, unless somebody uses the directory."""
@@ -62,10 +73,25 @@ class OtherTmp:
                         os.unlink(path)
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write `content` to `path`, in one step for all who look."""
-        with self.file(os.path.basename(path)) as temporary:
-            write_file(self._permissions, temporary, content)
-            os.rename(temporary, path)
+        """Write `content` to `path`, in one step for all who look.
+
+        May be called while any lock is held. Raises FileNotFoundError when the directory of
+        `path` is missing.
+        """
+        for attempt in range(_ATTEMPTS):
+            temporary = self._new_path(os.path.basename(path))
+            try:
+                write_file(self._permissions, temporary, content)
+                os.rename(temporary, path)
+            except FileNotFoundError:
+                if attempt == _ATTEMPTS - 1 or not os.path.isdir(os.path.dirname(path)):
+                    raise
+                self._permissions.make_directory(self._directory, self._annex_dir)
+            else:
+                return
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
 
 
 def write_file(permissions: Permissions, path: str, content: bytes) -> None:
