@@ -26,7 +26,7 @@ from tests.support.memory_remote import MemoryRemote, content_from
 CLUSTER = UUID("acaaaaaa-0000-8000-8000-00000000000c")
 GATEWAY = UUID("99999999-0000-4000-8000-000000000009")
 QUICK = Limits(answer=5.0, stall=5.0, finish=5.0, hedge=5.0, grace=5.0)
-IMPATIENT = Limits(answer=0.05, stall=0.05, finish=0.05, hedge=0.01, grace=0.01)
+IMPATIENT = Limits(answer=0.5, stall=0.5, finish=5.0, hedge=0.02, grace=0.05)
 
 
 def node_uuid(number: int) -> UUID:
@@ -87,8 +87,7 @@ class NodeRemote(MemoryRemote):
 class FakeCluster:
     """`count` nodes n1, n2, ... of cost 100, and the cluster made of them.
 
-    As in a real gateway the nodes are listed in reverse order of their names. The last one,
-    which is so the first to be asked, is of the given `kind`.
+    As in a real gateway the nodes are listed, and asked, in reverse order of their names.
     """
 
     def __init__(
@@ -100,9 +99,7 @@ class FakeCluster:
         clock: Callable[[], float] = lambda: 5000.5,
         kind: type[NodeRemote] = NodeRemote,
     ) -> None:
-        self.remotes = [NodeRemote(node_uuid(n), f"n{n}") for n in range(1, count)]
-        if count:
-            self.remotes.append(kind(node_uuid(count), f"n{count}"))
+        self.remotes = [kind(node_uuid(n), f"n{n}") for n in range(1, count + 1)]
         self.records = FakeRecords()
         self.patience = Patience(limits)
         self.now = 0.0

@@ -1,16 +1,35 @@
-"""A download from a cluster: one node gives the content, and others take over when it fails."""
+"""A download from a cluster: one node gives the content, and others take over when it fails.
+
+A receiver may take content unverified when its sender vouches for it. A node that broke off
+in the middle vouches for nothing. So bytes of a file that failed here are compared with the
+file of the node that took over; bytes that came from somewhere else cannot be, and content
+with such a part is not vouched for: git-annex then verifies it by hash.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from shoal.errors import KeyNotPresent, RemoteUnavailable, ShoalError
 from shoal.gateway.node import Node
 from shoal.gateway.outcome import causes
+from shoal.gateway.patience import NodeTimeout
 from shoal.gateway.reading import Reading
-from shoal.remotes.content import Chunk, Content
+from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Region
 from shoal.values.uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Bytes of the key, from `start` to before `end`, that a node gave before it broke off.
+    `region` is its content, from `start` on, if that was a file."""
+
+    start: int
+    end: int
+    region: Region | None
 
 
 class ClusterDownload(Content):
@@ -24,8 +43,8 @@ class ClusterDownload(Content):
         self._untried = list(order)
         self._read = read
         self._reading: Reading | None = None
-        self._start = 0  # where the current node's content starts, in bytes of the key
-        self._unconfirmed = False
+        self._current: Content | None = None  # of the node that is being read
+        self._unvouched: list[_Part] = []
         self.failures: dict[UUID, ShoalError] = {}
 
     async def open(self, offset: int) -> Node | None:
@@ -38,10 +57,10 @@ class ClusterDownload(Content):
 
     async def stream(self, skip: int = 0) -> AsyncGenerator[Chunk, None]:
         at = self.offset + skip  # the byte of the key that is due
-        while self._reading is not None:
-            reading = self._reading
+        while self._reading is not None and self._current is not None:
+            reading, content = self._reading, self._current
             try:
-                async with aclosing(reading.chunks(at - self._start)) as chunks:
+                async with aclosing(reading.chunks(at - content.offset)) as chunks:
                     async for chunk in chunks:
                         at += len(chunk)
                         if self.size is not None and self._left(at) < 0:
@@ -52,20 +71,29 @@ class ClusterDownload(Content):
                 raise RemoteUnavailable(reading.node.name, "the content ended too early")
             except ShoalError as error:
                 self.failures[reading.node.uuid] = error
+            if at > content.offset:
+                self._unvouched.append(_Part(content.offset, at, content.region))
             await self._replace(at)
         raise RemoteUnavailable(self._cluster, causes(self.failures.values()))
 
     async def confirm(self) -> bool:
-        """Tell whether every node vouches for what it gave. One that broke off cannot, so a
-        content that was pieced together must be verified by whoever receives it."""
-        if self._unconfirmed or self._reading is None:
+        """Tell whether all bytes are vouched for, by the node that gave the last of them."""
+        if self._reading is None or self._current is None or not await self._reading.confirm():
             return False
-        return await self._reading.confirm()
+        region = self._current.region
+        if not self._unvouched or region is None:
+            return not self._unvouched
+        patience = self._reading.node.patience
+        comparing = asyncio.to_thread(_all_equal, self._unvouched, region, self._current.offset)
+        try:
+            return await patience.call(self._cluster, comparing, patience.limits.stall)
+        except NodeTimeout:
+            return False
 
     async def close(self) -> None:
         """Close the content at the node."""
-        if self._reading is not None:
-            reading, self._reading = self._reading, None
+        reading, self._reading, self._current = self._reading, None, None
+        if reading is not None:
             await reading.close()
 
     def _left(self, at: int) -> int:
@@ -74,8 +102,6 @@ class ClusterDownload(Content):
 
     async def _replace(self, at: int) -> None:
         """Go on at byte `at` with the next node that has the same content."""
-        if at > self._start:
-            self._unconfirmed = True
         await self.close()
         due = None if self.size is None else self._left(at)
         while (content := await self._next(at)) is not None:
@@ -97,7 +123,7 @@ class ClusterDownload(Content):
                 await reading.close()
                 raise
             else:
-                self._reading, self._start = reading, content.offset
+                self._reading, self._current = reading, content
                 return content
         return None
 
@@ -105,3 +131,36 @@ class ClusterDownload(Content):
     def unavailable(self) -> dict[UUID, ShoalError]:
         """The nodes that could not answer; one that said that it lacks the key could."""
         return {u: e for u, e in self.failures.items() if not isinstance(e, KeyNotPresent)}
+
+
+def _all_equal(parts: Sequence[_Part], good: Region, start: int) -> bool:
+    """Tell whether each part's file has the same bytes as the file `good`, whose region begins
+    at byte `start` of the key. A part that was no file is not equal."""
+    return all(
+        part.region is not None
+        and _equal(
+            part.region.path,
+            part.region.offset,
+            good.path,
+            good.offset + part.start - start,
+            part.end - part.start,
+        )
+        for part in parts
+    )
+
+
+def _equal(one: str, one_at: int, other: str, other_at: int, length: int) -> bool:
+    """Compare bytes of two files. What cannot be read is not equal."""
+    try:
+        with open(one, "rb") as first, open(other, "rb") as second:
+            first.seek(one_at)
+            second.seek(other_at)
+            while length > 0:
+                size = min(CHUNK_SIZE, length)
+                mine = first.read(size)
+                if len(mine) != size or mine != second.read(size):
+                    return False
+                length -= size
+    except OSError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from shoal.errors import RemoteUnavailable
 from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, ContentDigest
@@ -36,7 +36,7 @@ class Branch(Content):
         self.size = None if size is None else max(0, size - self._skip)
         self.digest = digest if offset == 0 else None
         self.taken = 0  # batches that the reader is done with
-        self.moved = time.monotonic()  # when the reader last took one or asked for one
+        self.moved = fanout.clock()  # when the reader last took one or asked for one
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
         left = self._skip + skip
@@ -61,16 +61,16 @@ class Branch(Content):
         """Give for how many seconds the reader has not moved, though there is more to take or
         the source has ended."""
         idle = self.taken >= self._fanout.head and not self._fanout.ended
-        return 0.0 if idle else time.monotonic() - self.moved
+        return 0.0 if idle else self._fanout.clock() - self.moved
 
     async def _next(self) -> bytes | None:
         if self._holds_one:
             self._holds_one = False
             self.taken += 1
             self._fanout.trim()
-        self.moved = time.monotonic()
+        self.moved = self._fanout.clock()
         batch = await self._fanout.batch(self.taken)
-        self.moved = time.monotonic()
+        self.moved = self._fanout.clock()
         self._holds_one = batch is not None
         return batch
 
@@ -81,8 +81,10 @@ class Fanout:
     Make all branches first; then `pump` reads the source to its end.
     """
 
-    def __init__(self, source: Content) -> None:
+    def __init__(self, source: Content, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds, from any start."""
         self.source = source
+        self.clock = clock
         self.head = 0  # batches read so far
         self.ended = False
         self.broke_off = False
@@ -131,11 +133,11 @@ class Fanout:
         try:
             async for chunk in self.source.stream():
                 if not gathered:
-                    began = time.monotonic()
+                    began = self.clock()
                 gathered.append(bytes(chunk))  # no copy when it is bytes already
                 size += len(chunk)
                 total += len(chunk)
-                if size >= CHUNK_SIZE or time.monotonic() - began > _FLUSH_AFTER:
+                if size >= CHUNK_SIZE or self.clock() - began > _FLUSH_AFTER:
                     self._append(gathered)
                     size = 0
                     await self._wait_for_room()

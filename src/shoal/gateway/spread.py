@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -36,6 +37,7 @@ async def spread(
     verifier: Verifier | None,
     patience: Patience,
     results: Results,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Store `content` through all `uploads`.
 
@@ -43,7 +45,7 @@ async def spread(
     every answer that came. Raises what reading `content` raises, after all stores have ended
     (the nodes keep what came, for a resume). Returns early when no node is left.
     """
-    fanout = Fanout(content)
+    fanout = Fanout(content, clock)
     hashing = None
     if verifier is not None and content.offset == 0:
         hashing = _Hashing(verifier, fanout.helper())

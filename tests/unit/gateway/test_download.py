@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -124,7 +125,7 @@ async def test_a_slow_reader_is_no_stall_of_the_node() -> None:
         got = b""
         async for chunk in content.stream():
             if not got:
-                await asyncio.sleep(IMPATIENT.stall * 2)
+                await asyncio.sleep(IMPATIENT.stall * 1.5)
             got += bytes(chunk)
     assert got == DATA
     assert rig.nodes[0].state.failures == 0
@@ -159,7 +160,12 @@ async def test_cancelled_at_any_moment() -> None:
 
 
 class FileRemote(NodeRemote):
-    """Offers its content as a region of a file too."""
+    """Offers its content as a region of a file, and fails when asked to stream it.
+
+    The file has what the test puts there, in `file`.
+    """
+
+    file: Path
 
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
@@ -168,30 +174,64 @@ class FileRemote(NodeRemote):
 
     @asynccontextmanager
     async def _retrieve_region(self, key: Key, offset: int) -> AsyncIterator[Content]:
-        yield _FileContent(self.objects[key], offset)
+        yield FileContent(self.file, self.objects[key], offset)
 
 
-class _FileContent(Content):
-    def __init__(self, data: bytes, offset: int) -> None:
+class FileContent(Content):
+    """A file that can be read by others."""
+
+    broken = False
+
+    def __init__(self, file: Path, data: bytes, offset: int) -> None:
         self._data = data
         self.offset = offset
         self.size = len(data) - offset
-        self.region = Region("/somewhere", offset, self.size)
+        self.region = Region(str(file), offset, self.size)
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
-        raise RemoteUnavailable("n", "the file is gone")
-        yield b""
+        if FileContent.broken:
+            FileContent.broken = False  # the next node does better
+            raise RemoteUnavailable("n", "the file is gone")
+        yield self._data[self.offset + skip :]
 
 
-@pytest.mark.parametrize("sent", [0, 1, 1000, len(DATA)])
+@pytest.mark.parametrize(
+    ("sent", "there", "vouched"),
+    [
+        (0, None, True),  # nothing came from the first node
+        (1000, DATA, True),
+        (1000, DATA[:1000], True),  # the rest is gone, but not what was sent
+        (1000, DATA[:999], False),
+        (1000, DATA[:500] + b"!" + DATA[501:], False),
+        (1000, None, False),
+        (len(DATA), DATA, True),
+    ],
+)
+@pytest.mark.parametrize("offset", [0, 300])
 @in_loop
-async def test_a_region_that_fails_goes_on_as_a_stream_from_another_node(sent: int) -> None:
-    """A server has sent `sent` bytes of the file itself when it asks for the rest."""
+async def test_a_file_that_fails_goes_on_as_a_stream_from_another_node(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: int,
+    there: bytes | None,
+    vouched: bool,
+    offset: int,
+) -> None:
+    """A server has sent bytes of the file itself, up to byte `sent` of the key, when it asks
+    for the rest. They are vouched for if they are what the other node's file has."""
     rig = FakeCluster(2, kind=FileRemote)
     key = rig.give(DATA, 1, 2)
-    async with rig.cluster.retrieve(key) as content:
-        assert content.region == Region("/somewhere", 0, len(DATA))
-        rest = b"".join([bytes(chunk) async for chunk in content.stream(sent)])
-        assert rest == DATA[sent:]
-        assert await content.confirm() is (sent == 0)
+    for number, remote in enumerate(rig.remotes, 1):
+        assert isinstance(remote, FileRemote)
+        remote.file = tmp_path / str(number)
+    (tmp_path / "1").write_bytes(DATA)
+    if there is not None:
+        (tmp_path / "2").write_bytes(there)
+    monkeypatch.setattr(FileContent, "broken", True)
+    skip = max(0, sent - offset)
+    async with rig.cluster.retrieve(key, offset) as content:
+        assert content.region == Region(str(tmp_path / "2"), offset, len(DATA) - offset)
+        rest = b"".join([bytes(chunk) async for chunk in content.stream(skip)])
+        assert rest == DATA[offset + skip :]
+        assert await content.confirm() is vouched
     assert rig.idle

@@ -10,18 +10,52 @@ import pytest
 
 from shoal.errors import NotEnoughSpace, RemoteUnavailable
 from shoal.gateway.node import Node
-from shoal.gateway.patience import NodeTimeout, Patience
+from shoal.gateway.patience import Limits, NodeTimeout, Patience
 from shoal.gateway.spread import Results, spread
-from shoal.remotes.base import StoreResult, Upload
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, StoreResult, Upload
 from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, StreamContent
 from shoal.values.backend import Verifier, verifier
 from shoal.values.key import Key
-from tests.support.fake_cluster import IMPATIENT, QUICK, node_uuid
+from tests.support.fake_cluster import NodeRemote, node_uuid
 from tests.support.loop import in_loop
-from tests.support.memory_remote import MemoryRemote, content_from, key_of
+from tests.support.memory_remote import MemoryRemote, MemoryUpload, content_from, key_of
 
 DATA = bytes(range(256)) * 1000
 KEY = key_of(DATA)
+
+LIMITS = Limits(stall=0.1, finish=0.2, grace=0.1)  # of the rig's clock, but for grace
+
+
+class SlowAtTheEnd(NodeRemote):
+    """Its uploads can be held up at `finish`, when all bytes are there."""
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        upload = await super().begin_store(key, file=file, caller=caller)
+        assert isinstance(upload, MemoryUpload)
+        return _SlowUpload(self, key)
+
+
+class _SlowUpload(MemoryUpload):
+    def __init__(self, remote: MemoryRemote, key: Key) -> None:
+        super().__init__(remote, key)
+        self._node = remote
+
+    async def store(self, content: Content) -> StoreResult:
+        return await super().store(_Ending(content, self._node))
+
+
+class _Ending(StreamContent):
+    def __init__(self, content: Content, node: MemoryRemote) -> None:
+        super().__init__(content.stream(), size=content.size, offset=content.offset)
+        self.digest = content.digest
+        self._content = content
+        self._node = node
+
+    async def confirm(self) -> bool:
+        await self._node.called("finish", None, NOBODY)
+        return await self._content.confirm()
 
 
 @dataclass
@@ -29,13 +63,14 @@ class Rig:
     """Nodes with an upload of KEY open on each."""
 
     count: int = 2
-    patience: Patience = field(default_factory=lambda: Patience(QUICK))
+    patience: Patience = field(default_factory=lambda: Patience(LIMITS))
     partial: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.remotes = [MemoryRemote(node_uuid(n), f"n{n}") for n in range(1, self.count + 1)]
+        self.remotes = [SlowAtTheEnd(node_uuid(n), f"n{n}") for n in range(1, self.count + 1)]
         for number, data in self.partial.items():
             self.remotes[number - 1].partial[KEY] = data
+        self.now = 1000.0
         self.results: Results = {}
         self.uploads: dict[Node, Upload] = {}
 
@@ -45,7 +80,9 @@ class Rig:
             assert isinstance(upload, Upload)
             self.uploads[Node(remote, self.patience)] = upload
         try:
-            await spread(self.uploads, content, check, self.patience, self.results)
+            await spread(
+                self.uploads, content, check, self.patience, self.results, lambda: self.now
+            )
         finally:
             for upload in self.uploads.values():
                 await upload.aclose()
@@ -102,29 +139,33 @@ async def test_an_error_of_the_system_is_a_nodes_failure_and_shows_no_path() -> 
 
 @in_loop
 async def test_a_stalling_node_is_given_up() -> None:
-    rig = Rig(2, patience=Patience(IMPATIENT))
+    rig = Rig(2)
     gate = rig.remotes[0].hold("store", after=1000)
-    await rig.spread(content_from(DATA, chunk=10_000), verifier(KEY))
+    storing = asyncio.create_task(rig.spread(content_from(DATA, chunk=10_000), verifier(KEY)))
+    await gate.reached()
+    rig.now += 0.05
+    await asyncio.sleep(0.05)
+    assert not storing.done()
+    rig.now += 0.2
+    await storing
     assert rig.holders() == ["n2"]
-    assert isinstance(rig.result(1), NodeTimeout)
-    node = next(iter(rig.uploads))
-    assert node.state.failures == 1
+    assert str(rig.result(1)) == 'remote "n1" is not available (it took nothing for 0.1 s)'
+    assert next(iter(rig.uploads)).state.failures == 1
     gate.open()
 
 
 @in_loop
-async def test_a_node_that_stalls_at_the_very_end_is_given_up() -> None:
-    class Slow(StreamContent):
-        async def confirm(self) -> bool:
-            return True
-
-    rig = Rig(2, patience=Patience(IMPATIENT))
-    gate = rig.remotes[0].hold("store", after=len(DATA))
-
-    async def chunks() -> AsyncIterator[Chunk]:
-        yield DATA
-
-    await rig.spread(Slow(chunks(), size=len(DATA)), verifier(KEY))
+async def test_a_node_that_stalls_at_the_very_end_is_given_up_later() -> None:
+    """Flushing and verifying may take longer than taking a batch."""
+    rig = Rig(2)
+    gate = rig.remotes[0].hold("finish")
+    storing = asyncio.create_task(rig.spread(content_from(DATA, chunk=10_000), verifier(KEY)))
+    await gate.reached()
+    rig.now += 0.15
+    await asyncio.sleep(0.05)
+    assert not storing.done()
+    rig.now += 0.1
+    await storing
     assert rig.holders() == ["n2"]
     assert isinstance(rig.result(1), NodeTimeout)
     gate.open()
@@ -132,12 +173,14 @@ async def test_a_node_that_stalls_at_the_very_end_is_given_up() -> None:
 
 @in_loop
 async def test_a_slow_source_is_no_stall_of_the_nodes() -> None:
+    rig = Rig(2)
+
     async def chunks() -> AsyncIterator[Chunk]:
         yield DATA[:10]
-        await asyncio.sleep(IMPATIENT.stall * 4)
+        rig.now += 100
+        await asyncio.sleep(0.05)
         yield DATA[10:]
 
-    rig = Rig(2, patience=Patience(IMPATIENT))
     await rig.spread(StreamContent(chunks(), size=len(DATA)), verifier(KEY))
     assert rig.holders() == ["n1", "n2"]
 
