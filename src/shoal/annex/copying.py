@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from shoal.annex.automatic import lacks_copies, wants
 from shoal.annex.getting import may_have
-from shoal.annex.sending import record, send
-from shoal.annex.transfer import describe
+from shoal.annex.sending import explain, record, send
 from shoal.errors import ConfigError, RemoteError, ShoalError
 from shoal.values.uuid import UUID
 
@@ -114,11 +113,8 @@ class Copying:
             )
             target = self._network.open(self.target)
             done = await send(self._network, candidate, source, target, reporter)
-        except RemoteError as error:
-            reporter.warning(describe(error))
-            return Arrival(False)
         except ShoalError as error:
-            reporter.warning(str(error))
+            reporter.warning(explain(error, self.target))
             return Arrival(False)
         if not done.stored and done.error:
             reporter.warning(done.error)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from shoal.annex.automatic import has_spare_copies, lets_go, requires
 from shoal.annex.proof import DropProof, Needed, removal_deadline
 from shoal.annex.reporting import report_refusal
-from shoal.annex.sending import record
-from shoal.annex.transfer import Transfer, describe
+from shoal.annex.sending import explain, record
+from shoal.annex.transfer import Transfer
 from shoal.annex.verifying import CopySource, DropRefused, HereSource, RemoteSource, drop_proof
 from shoal.annex.waiting import monotonic, to_the_end
 from shoal.errors import ConfigError, ContentLocked, RemoteError, ShoalError
@@ -151,10 +151,8 @@ class Dropping:
             trusted = trusted_copies(self._network, key, self.where)
             async with drop_proof(key, needed, sources, trusted, here=False) as proof:
                 return await self._remove_remotely(remote, key, proof, reporter)
-        except RemoteError as error:
-            reporter.warning(describe(error))
-        except ConfigError as error:
-            reporter.warning(str(error))
+        except (RemoteError, ConfigError) as error:
+            reporter.warning(explain(error, target))
         return False
 
     async def _remove_remotely(

@@ -29,6 +29,13 @@ class UnknownPath(ShoalError):
     """A path that git does not know. The other paths of the command may be fine."""
 
 
+class NoWorkTree(ShoalError):
+    """The repository is bare."""
+
+    def __init__(self) -> None:
+        super().__init__("You cannot run this command in a bare repository.")
+
+
 @dataclass(frozen=True, slots=True)
 class AnnexedFile:
     """A file of the index that stands for a key's content."""
@@ -53,9 +60,9 @@ class WorkTree:
     """The work tree of a repository, seen from the current directory."""
 
     def __init__(self, repository: Repository, cwd: str | None = None) -> None:
-        """Raises ShoalError when the repository is bare."""
+        """Raises NoWorkTree when the repository is bare."""
         if repository.work_tree is None:
-            raise ShoalError("You cannot run this command in a bare repository.")
+            raise NoWorkTree
         self._repository = repository
         self.top = repository.work_tree
         self._cwd = os.path.realpath(cwd or os.getcwd())

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from shoal.annex.automatic import lacks_copies, wants
 from shoal.annex.network import is_on_this_machine
 from shoal.annex.reporting import report_places, report_unreachable
-from shoal.annex.sending import send
-from shoal.annex.transfer import describe
+from shoal.annex.sending import explain, send
 from shoal.errors import ConfigError, RemoteError, RemoteUnavailable
 
 if TYPE_CHECKING:
@@ -81,11 +80,8 @@ class Getting:
         try:
             remote = self._network.open(source)
             done = await send(self._network, candidate, remote, self._network.here, reporter)
-        except RemoteError as error:
-            reporter.warning(describe(error))
-            return False
-        except ConfigError as error:
-            reporter.warning(str(error))
+        except (RemoteError, ConfigError) as error:
+            reporter.warning(explain(error, source))
             return False
         if not done.stored:
             reporter.warning(done.error or "failed to retrieve content from remote")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from shoal.errors import ConfigError, NoSuchRemote, ShoalError
 from shoal.remotes.instantiate import Opener
 from shoal.remotes.local import LocalRemote
-from shoal.remotes.settings import Kind, RemoteSettings, by_cost
+from shoal.remotes.settings import Kind, RemoteSettings
 
 if TYPE_CHECKING:
     from shoal.annex.session import Session
@@ -42,7 +42,8 @@ class Network:
     @property
     def usable(self) -> list[RemoteSettings]:
         """The remotes that a command may use without being told, the cheapest first."""
-        found = [one for one in by_cost(self.session.settings) if not one.ignore]
+        found = sorted(self.session.settings, key=lambda one: one.cost)
+        found = [one for one in found if not one.ignore]
         return [one for one in found if one.uuid is not None and one.uuid != self.session.here]
 
     def open(self, settings: RemoteSettings) -> Remote:

@@ -10,6 +10,14 @@ from shoal.values.uuid import UUID, is_cluster_uuid
 
 if TYPE_CHECKING:
     from shoal.annex.session import Session
+    from shoal.git.repository import Repository
+
+
+def set_trust(repository: Repository, uuid: UUID, level: TrustLevel) -> None:
+    """Set how far a repository is trusted. A dead one leaves all its groups."""
+    repository.logs.set_trust(uuid, level)
+    if level is TrustLevel.DEAD:
+        repository.logs.set_groups(uuid, ())
 
 
 @dataclass(frozen=True, slots=True)

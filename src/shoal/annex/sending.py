@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from shoal.annex.transfer import Retries, Transfer, Transferred
+from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable, ShoalError
+from shoal.remotes.settings import Kind, RemoteSettings
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ async def record(network: Network, key: Key, changes: dict[UUID, bool]) -> None:
     """Put into the location log what remotes said."""
     if changes:
         await asyncio.to_thread(network.session.logs.set_locations, key, changes)
+
+
+def explain(error: ShoalError, settings: RemoteSettings) -> str:
+    """Give the cause of a failure with a remote, as the real program words it."""
+    if settings.read_only and isinstance(error, RemoteRefused):
+        return "this remote is readonly"
+    if settings.kind is Kind.PATH:
+        if isinstance(error, RemoteUnavailable):
+            return "cannot access remote"
+        if isinstance(error, KeyNotPresent):
+            return "content is not present in remote"
+    return error.cause if isinstance(error, RemoteUnavailable) else str(error)
 
 
 def retries_of(network: Network, name: str) -> Retries:

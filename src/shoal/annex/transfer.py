@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from shoal.errors import RemoteError, RemoteUnavailable
+from shoal.errors import RemoteUnavailable
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult
 from shoal.remotes.content import Chunk, Content
 from shoal.values.key import Key
@@ -144,8 +144,3 @@ class Metered(Content):
 
     async def confirm(self) -> bool:
         return await self._content.confirm()
-
-
-def describe(error: RemoteError) -> str:
-    """Give the cause of a failed transfer, without the remote's name."""
-    return error.cause if isinstance(error, RemoteUnavailable) else str(error)

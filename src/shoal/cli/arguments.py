@@ -29,6 +29,7 @@ class Parser(argparse.ArgumentParser):
             prog=f"shoal {command}", description=summary, allow_abbrev=False, add_help=False
         )
         self.command = command
+        self._words: list[str] = []
         self._values: dict[str, int] = {}  # option: how many words it takes
         self._common = self.add_argument_group("options of every command")
         _add_common(self._common)
@@ -55,6 +56,7 @@ class Parser(argparse.ArgumentParser):
             count = 1 if action.nargs is None else action.nargs
             for name in action.option_strings:
                 self._values[name] = count if isinstance(count, int) else 1
+        self._words = list(words)
         options, others = self._sorted_out(list(words))
         return self.parse_args([*options, "--", *others] if others else options)
 
@@ -63,10 +65,18 @@ class Parser(argparse.ArgumentParser):
         if found := re.match(r"the following arguments are required: (.*)", message):
             message = f"Missing: {found[1]}"
         elif found := re.match(r"argument ([^ /]+/)?(\S+): (.*)", message):
-            message = f"option {found[2]}: {found[3]}"
+            names = message.split(": ")[0].removeprefix("argument ").split("/")
+            given = next((name for name in names if self._was_given(name)), names[-1])
+            message = f"option {given}: {found[3]}"
         elif found := re.match(r"unrecognized arguments: (?:-- )?(.*)", message):
             message = f"Invalid argument `{found[1]}'"
         raise UsageError(f"{message}\n\n{self.format_usage().rstrip()}")
+
+    def _was_given(self, name: str) -> bool:
+        return any(
+            word == name or word.startswith(f"{name}=") or (name[1] != "-" and word[:2] == name)
+            for word in self._words
+        )
 
     def _sorted_out(self, words: list[str]) -> tuple[list[str], list[str]]:
         """Give the options with their values, and the other words."""

@@ -10,6 +10,7 @@ from shoal.cli.arguments import Parser
 from shoal.cli.context import Context
 from shoal.cli.output import Subject
 from shoal.errors import ShoalError
+from shoal.git.process import Git
 from shoal.logs.config import HONOURED
 from shoal.values.number import read_int
 
@@ -84,7 +85,7 @@ def _show_origin(name: str, file: str | None, context: Context) -> int:
         context.out.warning(
             f"{name} may be configured in gitattributes. Pass --for-file= with a filename to check"
         )
-    status, out, _ = context.repository.git.ask("config", "--show-origin", "--get", name)
+    status, out, _ = Git(None).ask("config", "--show-origin", "--get", name)  # as seen from here
     if status == 0:
         context.out.line(os.fsdecode(out).rstrip("\n"))
         return 0

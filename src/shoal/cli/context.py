@@ -85,7 +85,10 @@ class Context:
         from shoal.git.init import ensure_initialised
 
         repository = self.found_repository
-        ensure_initialised(repository, HOOK_COMMANDS)
+        try:
+            ensure_initialised(repository, HOOK_COMMANDS)
+        except NotARepository as error:
+            raise NotARepository(error.hint or str(error)) from error
         return repository
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from shoal.annex.files import NoWorkTree
 from shoal.annex.keyfields import key_fields
 from shoal.cli.arguments import Parser, add_json
 from shoal.cli.context import Context
@@ -25,7 +26,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
-    context.session.work_tree  # noqa: B018  # refuses bare repositories
+    if context.repository.is_bare and not args.branch:
+        raise NoWorkTree
     args.matching = args.matching or _PRESENT
     text = "${file}\0" if args.print0 else args.format
     form = None if text is None else Format(text)

@@ -25,10 +25,15 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.git.init import initialise
 
     if args.version is not None and args.version != _VERSION:
-        raise ShoalError(f"{args.version} is not a currently supported repository version")
+        raise ShoalError(
+            f"option --version: {args.version} is not a currently supported repository version"
+        )
     repository = context.found_repository
     description = " ".join(args.words)
+    changes = bool(description) or not repository.is_initialised
     with context.out.item(Subject(text=description), given=args.words):
         for warning in initialise(repository, description or None, own_commands=HOOK_COMMANDS):
             context.out.warning(warning)
+    if changes:
+        context.out.note("recording state in git...")
     return context.out.exit_code

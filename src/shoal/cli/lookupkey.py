@@ -34,5 +34,5 @@ def run(args: argparse.Namespace, context: Context) -> int:
             out.flush()
         return found is not None
 
-    fine = each_word(args.files, args.batch, args.z, show, out.blank)
+    fine = each_word(args.files, args.batch, args.z, show, out.blank, stop=True)
     return 0 if fine else 1

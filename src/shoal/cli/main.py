@@ -84,6 +84,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
 )
+_HINT = "Usage: shoal COMMAND\n\nFor the list of commands: shoal help\n"
 _HELP = ("help", "-h", "--help")
 _INTERRUPTED = 130
 
@@ -127,7 +128,7 @@ def _dispatch(words: list[str]) -> int:
     module = module_of(command)
     if module is None:
         what = "option" if command.startswith("-") else "argument"
-        sys.stderr.write(f"Invalid {what} `{command}'\n\nFor the list of commands: shoal help\n")
+        sys.stderr.write(f"Invalid {what} `{command}'\n\n{_HINT}")
         return 1
     from importlib import import_module
 

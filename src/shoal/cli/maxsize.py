@@ -92,16 +92,16 @@ def _overview(context: Context, *, in_bytes: bool) -> int:
 
 def _columns(one: SizeOf, in_bytes: bool) -> str:
     def show(size: int) -> str:
-        return str(size) if in_bytes else rough_size(size)
+        return str(size) if in_bytes else rough_size(size, decimals=0)
 
     limit = "" if one.max_size is None else show(one.max_size)
     return f"{show(one.size):>7} {limit:>7} {_percent(one):>6}"
 
 
 def _percent(one: SizeOf) -> str:
-    """Give how full a repository is: the next lower whole percent, or `>100%`."""
+    """Give how full a repository is, in whole percent, or `>100%`."""
     if one.max_size is None:
         return ""
     if one.size > one.max_size:
         return ">100%"
-    return f"{_FULL * one.size // one.max_size if one.max_size else _FULL}%"
+    return f"{round(_FULL * one.size / one.max_size) if one.max_size else _FULL}%"

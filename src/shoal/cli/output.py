@@ -20,10 +20,12 @@ from typing import Self
 
 from shoal.annex.jsonvalue import JSON
 from shoal.errors import ShoalError
+from shoal.values.humansize import rough_size
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
 _PROGRESS_INTERVAL = 0.1  # seconds between two progress reports of an item
+_METER_WIDTH = 30  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Output:
         self.quiet = quiet
         self.concurrent = jobs > 1
         self.failed = 0  # items
+        self.has_meter = not self.json and not quiet and jobs == 1 and sys.stdout.isatty()
 
     @property
     def exit_code(self) -> int:
@@ -105,8 +108,12 @@ class Output:
 
     def complain(self, text: str) -> None:
         """Say on stderr what is wrong, in one sentence; the exit code is the caller's."""
+        self.say(f"shoal: {text}")
+
+    def say(self, text: str) -> None:
+        """Put a line on stderr."""
         self.flush()
-        _write_error(f"shoal: {text}\n")
+        _write_error(f"{text}\n")
 
     def finish(self) -> None:
         """Say how many items failed."""
@@ -139,7 +146,7 @@ class Item:
         self._fields: dict[str, JSON] = {}
         self._text: list[str] = []  # of a concurrent item, until its end
         self._line_open = False
-        self._meter_shown = False
+        self._meter = ""
         self._last_progress = float("-inf")
         self._shown = not out.json and not out.quiet
 
@@ -204,8 +211,21 @@ class Item:
                 self._last_progress = now
                 self._out.record(self._progress_record(done, total))
                 self._out.flush()
-        elif self._line_open:
+        elif self._shown and self._out.has_meter and not self._out.concurrent:
+            self._show_meter(done, total)
+
+    def _show_meter(self, done: int, total: int | None) -> None:
+        """Show how far it is on a line of its own, which the end of the item overwrites."""
+        now = time.monotonic()
+        if now - self._last_progress < _PROGRESS_INTERVAL:
+            return
+        self._last_progress = now
+        if self._line_open:
             self._put("\n")
+        share = f"{_percent(done, total)}%  " if total else ""
+        self._meter = f"{share}{rough_size(done)}"
+        self._out.write(f"\r{self._meter:<{_METER_WIDTH}}")
+        self._out.flush()
 
     def _progress_record(self, done: int, total: int | None) -> dict[str, JSON]:
         action = {
@@ -246,6 +266,9 @@ class Item:
     def _put(self, text: str, *, open_line: bool = False) -> None:
         if not self._shown:
             return
+        if self._meter:
+            self._out.write(f"\r{'':<{_METER_WIDTH}}\r")
+            self._meter = ""
         if self._out.concurrent:
             self._text.append(text)
         else:

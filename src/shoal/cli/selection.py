@@ -33,6 +33,7 @@ _NO_FILES = (
 _NO_AUTO = (
     "Cannot use --auto or --wanted with --all, --branch, --unused, --failed --key, or --incomplete"
 )
+_UNKNOWN = "did not match any file(s) known to git"
 _VALUED = (
     ("in", "i", "REMOTE", "match files present in a repository"),
     ("copies", "C", "NUMBER", "match files with at least so many copies"),
@@ -167,6 +168,10 @@ class Selection:
             return self._of_branch(args.branch)
         if self._keyed and (args.all or (repository.is_bare and not args.paths)):
             return (_of_key(key) for key in self._context.session.all_keys())
+        if repository.is_bare and self._keyed:
+            unknown = "".join(f"error: pathspec '{path}' {_UNKNOWN}\n" for path in args.paths)
+            self._context.out.error(f"{unknown}Did you forget to 'git add'?")
+            return iter(())
         files = self._context.session.work_tree.annexed(args.paths, self._context.out.error)
         return (_of_file(file) for file in files)
 

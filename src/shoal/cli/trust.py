@@ -31,6 +31,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    from shoal.annex.repositories import set_trust
+
     if context.command == "dead" and args.key is not None:
         return _dead_key(args, context)
     if not args.repositories:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         with context.out.item(Subject(text=name, uuid=uuid), given=[name]):
             if level is TrustLevel.TRUSTED and not context.settings.force:
                 raise ShoalError(_DANGER.format(name))
-            context.repository.logs.set_trust(uuid, level)
+            set_trust(context.repository, uuid, level)
     return context.out.exit_code
 
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from shoal.values.size import BYTE_UNITS, Unit
 
-_HUNDRED = 100
 
-
-def rough_size(size: int, *, long: bool = False, units: Sequence[Unit] = BYTE_UNITS) -> str:
-    """Give a size rounded to two decimals, in the largest of `units` that is not larger:
+def rough_size(
+    size: int, *, long: bool = False, units: Sequence[Unit] = BYTE_UNITS, decimals: int = 2
+) -> str:
+    """Give a size rounded to `decimals`, in the largest of `units` that is not larger:
     `1.12 kB`, or `1.12 kilobytes` when `long`."""
     unit = _unit_of(size, units)
-    number = _rounded(_in_units(size, unit))
+    number = _rounded(_in_units(size, unit), decimals)
     if not long:
         return f"{number} {unit.abbreviation}"
     return f"{number} {unit.name}" + ("" if number == "1" else "s")
@@ -45,10 +45,12 @@ def _in_units(size: int, unit: Unit) -> float:
         return size // unit.size  # no such amount of data, but a key may claim any size
 
 
-def _rounded(value: float) -> str:
-    """Round to two decimals, half to even, without final zeros."""
-    whole = int(value)
-    hundredths = round(abs(value - whole) * _HUNDRED)
-    if hundredths == _HUNDRED:
-        whole, hundredths = whole + 1, 0
-    return f"{whole}.{hundredths:02d}".rstrip("0").rstrip(".")
+def _rounded(value: float, decimals: int) -> str:
+    """Round half to even, without final zeros."""
+    if decimals == 0:
+        return str(round(value))
+    whole, one = int(value), 10**decimals
+    part = round(abs(value - whole) * one)
+    if part == one:
+        whole, part = whole + 1, 0
+    return f"{whole}.{part:0{decimals}d}".rstrip("0").rstrip(".")

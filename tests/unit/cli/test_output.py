@@ -160,12 +160,20 @@ def test_progress_of_unknown_size(capfdbinary: pytest.CaptureFixture[bytes]) -> 
     assert sorted(line) == ["action", "byte-progress"]
 
 
-def test_progress_as_text_begins_a_line(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    with output().item(Subject(file="f")) as item:
-        item.note("from o...")
+def test_progress_is_shown_on_a_terminal_only(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    out = output()
+    with out.item(Subject(file="f")) as item:
         item.progress(1, 3)
-        item.progress(3, 3)
-    assert capfdbinary.readouterr().out == b"get f (from o...) \nok\n"
+    out.has_meter = True
+    with out.item(Subject(file="g")) as item:
+        item.note("from o...")
+        item.progress(1, 2)
+        item.progress(2, 2)  # too soon
+    width = 30
+    meter = "\r" + "50%  1 B".ljust(width) + "\r" + " " * width + "\r"
+    assert capfdbinary.readouterr().out.decode() == f"get f ok\nget g (from o...) \n{meter}ok\n"
 
 
 def test_concurrent_items_are_shown_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
