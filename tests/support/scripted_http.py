@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -96,9 +97,11 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def scripted(server: ScriptedServer) -> AsyncIterator[ScriptedServer]:
+async def scripted(
+    server: ScriptedServer, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     """Run the server while the context is open."""
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

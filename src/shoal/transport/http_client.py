@@ -19,6 +19,8 @@ from shoal.p2phttp.codec import MAX_BODY
 from shoal.transport.addresses import PUBLIC_ONLY, AllowedAddresses
 
 if TYPE_CHECKING:
+    import ssl
+
     import aiohttp
 
 USER_AGENT = f"shoal/{__version__}"
@@ -91,6 +93,7 @@ class HttpClient:
         self._options = options
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def request(
@@ -129,6 +132,7 @@ class HttpClient:
                 timeout=timeout,
                 allow_redirects=body is None,
                 proxy=_proxy_for(url),
+                ssl=self._trust() if url.startswith("https:") else True,
             )
         try:
             yield HttpAnswer(response)
@@ -155,6 +159,15 @@ class HttpClient:
             )
             self._loop = loop
         return self._session
+
+    def _trust(self) -> ssl.SSLContext:
+        """Give what certificates are checked with: the system's authorities (or those that
+        SSL_CERT_FILE and SSL_CERT_DIR name)."""
+        if self._tls is None:
+            import ssl
+
+            self._tls = ssl.create_default_context()
+        return self._tls
 
     async def aclose(self) -> None:
         """Close all connections."""
