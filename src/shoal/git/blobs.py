@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Self
 
-from shoal.git.process import Git, GitError
+from shoal.git.process import Git, GitError, scratch_file
 
 _NO_REF = b"refs/shoal/never-made"
 
@@ -55,7 +54,7 @@ class BlobWriter:
         """Send a whole command in one write: if this process is killed, git most likely sees
         whole commands and then the end, and leaves no crash report behind."""
         if self._process is None:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by _finish()
+            self._errors = scratch_file()  # closed by _finish()
             self._process = self._git.start(
                 "fast-import",
                 "--quiet",

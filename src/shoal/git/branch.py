@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING
 from shoal.errors import ShoalError
 from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
-from shoal.git.index import BranchIndex, read_status
 from shoal.git.journal import Journal
-from shoal.git.merging import Merging, unmerged_content
-from shoal.git.refs import Refs
+from shoal.git.refs import Refs, read_status
 from shoal.git.scanning import TreeReader, scan_tree
-from shoal.git.transitioning import make_transitions
-from shoal.logs import transitions
 from shoal.logs.merge import union_merge
-from shoal.logs.transitions import Transition
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
+    from shoal.git.index import BranchIndex
     from shoal.git.repository import Repository
+    from shoal.logs.transitions import Transition
+
+# What only merging and committing need is imported there: most commands just read.
 
 Update = Callable[[bytes], bytes | None]
 """Gives the new content of a file for its present one (b"": there is none); None: no change."""
@@ -76,6 +75,8 @@ class AnnexBranch:
             self.update()
         content = self._current(path, private=True)
         if self._unmerged:
+            from shoal.git.merging import unmerged_content
+
             content = unmerged_content(self._repository, self._unmerged, path, content)
         return content
 
@@ -204,6 +205,8 @@ class AnnexBranch:
     def forget(self, made: Collection[Transition]) -> None:
         """Make transitions: leave the history behind, and dead repositories. Other clones
         will follow when they merge."""
+        from shoal.git.transitioning import make_transitions
+        from shoal.logs import transitions
 
         def make(index: BranchIndex) -> None:
             tip = index.prepare()
@@ -257,7 +260,9 @@ class AnnexBranch:
             tip = self._refs.tip()
         unmerged = []
         enabled = self._repository.config.get_bool("annex.merge-annex-branches", True)
-        if enabled and siblings != self._merged:
+        if enabled and siblings and siblings != self._merged:
+            from shoal.git.merging import Merging
+
             merging = Merging(self._repository, siblings)
             unmerged = merging.find_unmerged(tip)
             repository = self._repository
@@ -364,6 +369,8 @@ class AnnexBranch:
         The lock stays held until git commands in it have ended, even when this process is
         killed, so that nobody finds the index half written.
         """
+        from shoal.git.index import BranchIndex
+
         repository = self._repository
         with self._locked_journal() as files:
             yield BranchIndex(

@@ -9,7 +9,6 @@ the branch, never behind what the journal had. Source: on-disk behaviour of git-
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from shoal.git.config import GitConfig
 from shoal.git.journal import Journal, branch_path
 from shoal.git.othertmp import OtherTmp
 from shoal.git.process import CatFile, Git, GitError
-from shoal.git.refs import BRANCH, Refs
+from shoal.git.refs import BRANCH, Refs, read_status
 from shoal.logs.merge import union_merge
 
 _FEW = 32  # files that are cheaper to write one by one than to put into a pack
@@ -291,6 +290,8 @@ class BranchIndex:
 
 
 def _login() -> str:
+    import getpass  # slow to import, and rarely needed
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -307,14 +308,6 @@ def _index_line(staged: Staged) -> bytes:
     if blob is None:
         return b"0 %s\t%s\0" % (b"0" * 40, os.fsencode(path))
     return b"100644 %s\t%s\0" % (blob.encode(), os.fsencode(path))
-
-
-def read_status(path: str) -> str:
-    """Read the file ANNEX/index.lck at `path`: a commit, or ""."""
-    try:
-        return _read(path).split(b"\n", 1)[0].decode("ascii", "replace")
-    except FileNotFoundError:
-        return ""
 
 
 def _split_at_nul(stream: IO[bytes]) -> Iterator[bytes]:

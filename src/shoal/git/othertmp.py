@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -63,6 +62,8 @@ class OtherTmp:
             return
         if not names or (lock := self._locker.try_exclusive(self._lock_file)) is None:
             return
+        import shutil  # slow to import
+
         with lock:
             for name in os.listdir(self._directory):
                 path = os.path.join(self._directory, name)

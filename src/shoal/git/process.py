@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -142,7 +141,7 @@ class Git:
 
         `lines` are sent as they come, so they may be many. Raises GitError when it fails.
         """
-        with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as out:
+        with scratch_file() as errors, scratch_file() as out:
             process = self.start(*args, stdin=subprocess.PIPE, stdout=out, stderr=errors)
             assert process.stdin is not None
             try:
@@ -170,7 +169,7 @@ class Git:
         Leaving the block early ends the command; reading to the end raises GitError when the
         command failed.
         """
-        with tempfile.TemporaryFile() as errors:
+        with scratch_file() as errors:
             process = self.start(*args, stdin=stdin, stderr=errors)
             assert process.stdout is not None
             try:
@@ -184,6 +183,15 @@ class Git:
                 status = process.wait()
             if at_end and status != 0:
                 raise GitError(args[0], status, _text_of(errors))
+
+
+def scratch_file() -> IO[bytes]:
+    """Give a nameless file to keep something for a while, in memory where that is possible."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("shoal"), "w+b")
+    import tempfile  # slow to import
+
+    return tempfile.TemporaryFile()
 
 
 def _text_of(file: IO[bytes]) -> str:
@@ -258,7 +266,7 @@ class CatFile:
         if self._process is not None and self._owner != os.getpid():
             self._process = self._errors = None
         if self._process is None:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by _stop()
+            self._errors = scratch_file()  # closed by _stop()
             self._process = self._git.start(
                 "cat-file", "--batch", stdin=subprocess.PIPE, stderr=self._errors
             )

@@ -133,6 +133,15 @@ def _directories(top: str) -> Iterator[str]:
         yield from _directories(path)
 
 
+def read_status(path: str) -> str:
+    """Read the file ANNEX/index.lck at `path`: the commit that is in the index, or ""."""
+    try:
+        with open(path, "rb") as file:
+            return file.read().split(b"\n", 1)[0].decode("ascii", "replace")
+    except FileNotFoundError:
+        return ""
+
+
 def describe(ref: str) -> str:
     """Give the short name of a ref, as in messages of merge commits: `origin/git-annex`."""
     return ref.removeprefix("refs/heads/").removeprefix("refs/remotes/")

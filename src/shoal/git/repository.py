@@ -22,7 +22,6 @@ from shoal.git.hooks import Hooks
 from shoal.git.locks import Locker
 from shoal.git.othertmp import OtherTmp
 from shoal.git.permissions import Permissions
-from shoal.git.pidlock import pidlock_of
 from shoal.git.process import CatFile, Git
 from shoal.values.uuid import UUID, parse_uuid
 
@@ -83,7 +82,8 @@ def _locate(path: str, environment: dict[str, str] | None = None) -> Place:
     status, out, err = git.ask("-C", path, "rev-parse", *asked)
     if status != 0:
         cause = err.strip().splitlines()[0].removeprefix("fatal: ") if err.strip() else path
-        raise NotARepository(f"{path}: {cause}")
+        hint = f"git config --global --add safe.directory {path}" if "safe.directory" in err else ""
+        raise NotARepository(f"{path}: {cause}", hint=hint)
     git_dir, common, bare = os.fsdecode(out).rstrip("\n").split("\n")
     common_dir = os.path.realpath(os.path.join(path, common))
     git_dir = os.path.realpath(git_dir)
@@ -270,6 +270,8 @@ class Repository:
         )
         pidlock = None
         if self.config.get_bool("annex.pidlock", False):
+            from shoal.git.pidlock import pidlock_of  # rarely needed
+
             timeout = self.config.get_float("annex.pidlocktimeout", 300.0)
             pidlock = pidlock_of(self.annex_path("pidlock"), timeout)
         self.locker = Locker(self.permissions, pidlock=pidlock)
