@@ -141,11 +141,11 @@ class FakeCluster:
 
 
 async def put(
-    remote: Remote, key: Key, content: bytes, *, file: str = ""
+    remote: Remote, key: Key, content: bytes, *, file: str = "", chunk: int = 1 << 16
 ) -> StoreResult | AlreadyPresent:
     """Store `content` as a server does: from the offset that the remote asks for."""
     begun = await remote.begin_store(key, file=file)
     if isinstance(begun, AlreadyPresent):
         return begun
     async with begun as upload:
-        return await upload.store(content_from(content, offset=upload.offset))
+        return await upload.store(content_from(content, offset=upload.offset, chunk=chunk))

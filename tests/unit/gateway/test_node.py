@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from shoal.errors import RemoteRefused, RemoteUnavailable
 from shoal.gateway.node import Node
 from shoal.gateway.patience import NodeTimeout, Patience
 from shoal.remotes.base import NOBODY, AlreadyPresent, Upload
-from tests.support.fake_cluster import IMPATIENT, QUICK
+from tests.support.fake_cluster import QUICK
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote, key_of
 
@@ -21,7 +22,8 @@ class Rig:
     def __init__(self, *, quick: bool = False) -> None:
         self.now = 100.0
         self.remote = MemoryRemote(name="n1")
-        self.node = Node(self.remote, Patience(IMPATIENT if quick else QUICK), lambda: self.now)
+        limits = replace(QUICK, answer=0.1) if quick else QUICK
+        self.node = Node(self.remote, Patience(limits), lambda: self.now)
 
     async def ask(self) -> bool:
         return await self.node.ask(lambda remote: remote.check_present(KEY))
