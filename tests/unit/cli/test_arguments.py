@@ -71,7 +71,7 @@ def test_a_single_dash_is_a_word() -> None:
         (["--pair", "a"], "The option `--pair` expects an argument."),
         (["--key", "foo"], "option --key: invalid key"),
         (["--numcopies", "x"], "option --numcopies: cannot parse value `x'"),
-        (["-J", "0x3"], "option --jobs: cannot parse value `0x3'"),
+        (["-J", "0x3"], "option -J: cannot parse value `0x3'"),
     ],
 )
 def test_what_is_not_known_is_refused(words: list[str], message: str) -> None:
