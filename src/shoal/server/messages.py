@@ -54,4 +54,9 @@ def public_text(error: ShoalError | OSError) -> str:
         case RemoteUnavailable():
             return f'remote "{error.remote}" is not available'
         case _:
-            return _PATH.sub("(path)", str(error).partition("\n")[0])
+            return without_paths(str(error))
+
+
+def without_paths(text: str) -> str:
+    """Give the first line of a message, without the paths in it."""
+    return _PATH.sub("(path)", text.partition("\n")[0])

@@ -169,7 +169,7 @@ class _Server:
         elif result.removed:
             self._session.answer(Success())
         elif result.error:
-            self._refuse(result.error)
+            self._refuse(_public(result.error))
         else:
             self._session.answer(Failure())
 
@@ -178,16 +178,16 @@ class _Server:
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self._remote.lock_content(key, caller=self._caller))
-            except ShoalError as error:
-                self._report(str(error))
+            except (ShoalError, OSError) as error:
+                self._report(_public(error))
                 self._session.answer(Failure())
                 return
             self._session.answer(Success())
             await self.event()
             try:
                 await stack.aclose()
-            except ShoalError as error:  # it was let go, or will be: nobody waits for an answer
-                self._report(str(error))
+            except (ShoalError, OSError) as error:
+                self._report(_public(error))  # nobody waits for an answer to an unlock
 
     # GET
 
@@ -202,8 +202,8 @@ class _Server:
             except KeyNotPresent:
                 self._session.answer(Data(0))
                 self._session.payload_done(valid=False)
-            except ShoalError as error:
-                raise _Refusal(str(error)) from error
+            except (ShoalError, OSError) as error:
+                raise _Refusal(_public(error)) from error
             else:
                 await self._send(content, length)
         await self.event()  # the client says whether it got it
@@ -247,7 +247,7 @@ class _Server:
 
     def _say_stored(self, result: StoreResult) -> None:
         if result.error:
-            self._report(result.error)
+            self._report(_public(result.error))
         if result.stored_in:
             done = SuccessPlus if result.stored else FailurePlus
             self._session.answer(done(result.stored_in))
@@ -262,14 +262,21 @@ class _Server:
             return StoreResult(False)
         try:
             result = await upload.store(content)
-        except ShoalError as error:
-            result = StoreResult(False, error=str(error))
+        except (ShoalError, OSError) as error:
+            result = StoreResult(False, error=_public(error))
         await content.drain()
         return result
 
 
 def _size_from(key: Key, offset: int) -> int | None:
     return None if key.size is None else max(0, key.size - offset)
+
+
+def _public(error: ShoalError | OSError | str) -> str:
+    """Give what a client may be told."""
+    from shoal.server.messages import public_text, without_paths  # needed when things go wrong
+
+    return without_paths(error) if isinstance(error, str) else public_text(error)
 
 
 class _Refusal(Exception):
@@ -283,8 +290,8 @@ async def _asked(call: Awaitable[_T]) -> _T:
     """Make an error of the remote the answer to the request."""
     try:
         return await call
-    except ShoalError as error:
-        raise _Refusal(str(error)) from error
+    except (ShoalError, OSError) as error:
+        raise _Refusal(_public(error)) from error
 
 
 class _Incoming(Content):

@@ -13,6 +13,7 @@ import fcntl
 import os
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -21,6 +22,7 @@ from shoal.transport.stream import FILE_CHUNK, ByteStream
 _READ_SIZE = 1 << 18  # bytes asked for at a time
 _PIPE_SIZE = 1 << 20  # what a pipe should hold, where the kernel allows it
 _GONE = (BrokenPipeError, ConnectionResetError)
+_SHARE = 0.005  # seconds after which other tasks get their turn
 _PATIENCE = 10.0  # seconds for which a child may take to end by itself
 
 
@@ -34,6 +36,7 @@ class FdStream(ByteStream):
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._open = {read_fd, write_fd}
+        self._shared = 0.0  # when other tasks could run last
         for fd in self._open:
             os.set_blocking(fd, False)
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
@@ -41,7 +44,7 @@ class FdStream(ByteStream):
                     fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
 
     async def receive(self) -> bytes:
-        await asyncio.sleep(0)  # a fast peer must not keep the other tasks from running
+        await self._share()
         while True:
             try:
                 return os.read(self._read_fd, _READ_SIZE)
@@ -51,7 +54,7 @@ class FdStream(ByteStream):
                 return b""
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
-        await asyncio.sleep(0)
+        await self._share()
         rest = memoryview(data)
         while rest:
             try:
@@ -77,8 +80,15 @@ class FdStream(ByteStream):
                 if moved == 0:
                     break
                 sent += moved
-                await asyncio.sleep(0)
+                await self._share()
         return sent
+
+    async def _share(self) -> None:
+        """Let other tasks run now and then: a fast peer must not keep them from it."""
+        now = time.monotonic()
+        if now > self._shared + _SHARE:
+            self._shared = now
+            await asyncio.sleep(0)
 
     async def _ready(self, fd: int, *, writing: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -90,6 +100,7 @@ class FdStream(ByteStream):
             await ready
         finally:
             remove(fd)
+        self._shared = time.monotonic()
 
     def end_sending(self) -> None:
         """Let the peer see that no more bytes will come. Receiving goes on."""
