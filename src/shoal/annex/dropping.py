@@ -121,11 +121,18 @@ class Dropping:
             removal.release()
 
     async def _remove_here(self, key: Key, remove: Callable[[], None]) -> None:
-        """Remove and record. The content lock is held until both are done."""
+        """Record the removal, and do it. The content lock is held until both are done.
+
+        In this order a crash leaves a content that nobody counts, and no false record of one.
+        """
 
         def act() -> None:
-            remove()
             self._session.logs.set_location(key, self.where, False)
+            try:
+                remove()
+            except BaseException:
+                self._session.logs.set_location(key, self.where, True)
+                raise
 
         await to_the_end(act)
 

@@ -17,6 +17,7 @@ from shoal.annex.dropping import Dropping, may_drop
 from shoal.annex.getting import Getting, may_have
 from shoal.annex.movelog import MoveLog
 from shoal.annex.reporting import USE_FORCE, report_refusal
+from shoal.annex.sending import record
 from shoal.annex.verifying import CopySource, DropRefused, HereSource, RemoteSource
 from shoal.annex.waiting import monotonic
 from shoal.errors import RemoteRefused
@@ -100,6 +101,7 @@ class Moving:
         assert self._source is not None
         if await asyncio.to_thread(self._session.is_present, candidate.key):
             reporter.note(f"from {self._source.name}...")
+            await record(self._network, candidate.key, {self._to: True})
             return Arrival(True, had=True)
         await self._remember(candidate)
         return Arrival(await Getting(self._network, self._source).run(candidate, reporter))
