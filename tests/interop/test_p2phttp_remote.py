@@ -5,13 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -25,73 +20,38 @@ from shoal.transport.addresses import AllowedAddresses
 from shoal.transport.http_client import HttpClient, HttpOptions
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
-from tests.support.gateway import free_port, objects_of
 from tests.support.memory_remote import content_from, gather, key_of
+from tests.support.real_p2phttp import RealServer
 from tests.support.world import World
 
 CLIENT = UUID("cccccccc-0000-4000-8000-000000000001")
 ANYWHERE = HttpOptions(AllowedAddresses.parse("all"))
 
 
-@dataclass
-class RealServer:
-    """A repository served by the real program."""
+@contextlib.asynccontextmanager
+async def remote_of(
+    server: RealServer, *, uuid: UUID | None = None, login: Login | None = None
+) -> AsyncIterator[P2PHttpRemote]:
+    http = HttpClient(ANYWHERE)
+    info = RemoteInfo(uuid or server.uuid, "server")
+    remote = P2PHttpRemote(server.url, info, client=CLIENT, http=http, login=login)
+    try:
+        yield remote
+    finally:
+        await remote.aclose()
+        await http.aclose()
 
-    world: World
-    path: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def uuid(self) -> UUID:
-        return UUID(self.world.git(self.path, "config", "annex.uuid"))
+def run(
+    server: RealServer,
+    test: Callable[[P2PHttpRemote], Awaitable[None]],
+    login: Login | None = None,
+) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), remote_of(server, login=login) as remote:
+            await test(remote)
 
-    def start(self, *options: str, env: dict[str, str] | None = None) -> None:
-        words = ["git-annex", "p2phttp", "--bind=127.0.0.1", f"--port={self.port}", "-J3", *options]
-        with (self.world.root / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                words, cwd=self.path, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **(env or {})},
-            )  # fmt: skip
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return
-            time.sleep(0.05)
-        raise AssertionError("the server did not start")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
-            self.process = None
-
-    @contextlib.asynccontextmanager
-    async def remote(
-        self, *, uuid: UUID | None = None, login: Login | None = None
-    ) -> AsyncIterator[P2PHttpRemote]:
-        http = HttpClient(ANYWHERE)
-        url = f"annex+http://127.0.0.1:{self.port}/git-annex/"
-        info = RemoteInfo(uuid or self.uuid, "server")
-        remote = P2PHttpRemote(url, info, client=CLIENT, http=http, login=login)
-        try:
-            yield remote
-        finally:
-            await remote.aclose()
-            await http.aclose()
-
-    def has(self, key: Key) -> bool:
-        return bool(objects_of(self.path, str(key)))
-
-    def run(
-        self, test: Callable[[P2PHttpRemote], Awaitable[None]], login: Login | None = None
-    ) -> None:
-        async def main() -> None:
-            async with asyncio.timeout(60), self.remote(login=login) as remote:
-                await test(remote)
-
-        asyncio.run(main())
+    asyncio.run(main())
 
 
 @pytest.fixture
@@ -137,7 +97,7 @@ def test_all_operations(server: RealServer) -> None:
         assert (await remote.remove(key)).removed
         assert not server.has(key)
 
-    server.run(go)
+    run(server, go)
 
 
 def test_absent_keys(server: RealServer) -> None:
@@ -157,7 +117,7 @@ def test_absent_keys(server: RealServer) -> None:
         assert (await store(remote, empty, content_from(b""))).stored
         assert await fetch(remote, empty) == b""
 
-    server.run(go)
+    run(server, go)
 
 
 def test_upload_goes_on_where_it_broke_off(server: RealServer) -> None:
@@ -181,7 +141,7 @@ def test_upload_goes_on_where_it_broke_off(server: RealServer) -> None:
             assert (await upload.store(rest)).stored
         assert await fetch(remote, key) == data
 
-    server.run(go)
+    run(server, go)
 
 
 async def _begin_when_free(remote: P2PHttpRemote, key: Key) -> Upload:
@@ -209,7 +169,7 @@ def test_wrong_content_is_not_stored(server: RealServer) -> None:
         assert (result.stored, result.error) == (False, "the content changed while it was read")
         assert not await remote.check_present(key)
 
-    server.run(go)
+    run(server, go)
 
 
 def test_locked_content_stays(server: RealServer) -> None:
@@ -224,7 +184,7 @@ def test_locked_content_stays(server: RealServer) -> None:
             assert await remote.check_present(key)
         assert (await remote.remove(key)).removed
 
-    server.run(go)
+    run(server, go)
 
 
 def test_a_lock_that_is_kept_for_long(server: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +201,7 @@ def test_a_lock_that_is_kept_for_long(server: RealServer, monkeypatch: pytest.Mo
                 await remote.remove(key)
         assert (await remote.remove(key)).removed
 
-    server.run(go)
+    run(server, go)
 
 
 def test_a_server_that_dies_is_unavailable(server: RealServer) -> None:
@@ -265,7 +225,7 @@ def test_a_server_that_dies_is_unavailable(server: RealServer) -> None:
         with pytest.raises(RemoteUnavailable):
             await remote.remove(key)  # the lock outlives the server for ten minutes
 
-    server.run(go)
+    run(server, go)
 
 
 def test_an_unknown_repository_is_unavailable(server: RealServer) -> None:
@@ -273,7 +233,7 @@ def test_an_unknown_repository_is_unavailable(server: RealServer) -> None:
     stranger = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 
     async def main() -> None:
-        async with server.remote(uuid=stranger) as remote:
+        async with remote_of(server, uuid=stranger) as remote:
             for call in (
                 remote.check_present(key_of(b"x")),
                 remote.begin_store(key_of(b"x")),
@@ -308,7 +268,7 @@ def test_what_is_forbidden_is_refused(server: RealServer, option: str, may_store
             with pytest.raises(RemoteRefused, match="403 Forbidden"):
                 await remote.begin_store(key_of(b"new"))
 
-    server.run(go)
+    run(server, go)
 
 
 def _login(world: World, password: str) -> Login:
@@ -340,7 +300,7 @@ def test_passwords_come_from_git_and_good_ones_are_kept(server: RealServer) -> N
         assert (await store(remote, key_of(b"new"), content_from(b"new"))).stored
         assert (await remote.remove(key_of(b"new"))).removed
 
-    server.run(go, _login(server.world, "sesame"))
+    run(server, go, _login(server.world, "sesame"))
     assert _asked(server.world) == ["get", "store"]
     asked = (server.world.root / "asked").read_text()
     assert "protocol=annex+http\nhost=127.0.0.1:1\n" in asked
@@ -353,17 +313,16 @@ def test_wrong_passwords_are_forgotten(server: RealServer) -> None:
         with pytest.raises(RemoteRefused, match="401 Unauthorized"):
             await remote.check_present(key_of(b"x"))
 
-    server.run(go, _login(server.world, "guessed"))
+    run(server, go, _login(server.world, "guessed"))
     assert _asked(server.world) == ["get", "erase"]
-    server.run(go)
+    run(server, go)
 
 
 def test_private_addresses_are_not_connected_to(server: RealServer) -> None:
     server.start("--wideopen")
 
     async def main() -> None:
-        url = f"annex+http://127.0.0.1:{server.port}/git-annex/"
-        remote = P2PHttpRemote(url, RemoteInfo(server.uuid, "server"), client=CLIENT)
+        remote = P2PHttpRemote(server.url, RemoteInfo(server.uuid, "server"), client=CLIENT)
         with pytest.raises(RemoteUnavailable, match="allowed-ip-addresses does not allow"):
             await remote.check_present(key_of(b"x"))
         await remote.aclose()

@@ -1,0 +1,52 @@
+"""ssh to this machine, where the login shell is shoal-shell."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import World
+
+_SSH = """\
+#!/bin/sh
+# Called by git and git-annex as: HOST [OPTION...] COMMAND. The user's login shell is shoal-shell.
+for word; do
+    test "$word" = server && known=yes
+    command=$word
+done
+test "$known" || exit 255
+echo "$command" >> {log}
+exec shoal-shell -c "$command"
+"""
+
+
+@dataclass
+class Ssh:
+    """What stands in for ssh."""
+
+    world: World
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def log(self) -> Path:
+        return self.world.root / "ssh.log"
+
+    def install(self) -> None:
+        script = self.world.root / "ssh"
+        script.write_text(_SSH.format(log=self.log))
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        self.monkeypatch.setenv("GIT_SSH_COMMAND", str(script))
+        self.monkeypatch.setenv("GIT_ANNEX_USE_GIT_SSH", "1")
+
+    def commands(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+    def clone(self, repo: Path, name: str = "client") -> Path:
+        """Clone `repo` over ssh, for the real client."""
+        client = self.world.root / name
+        self.world.run("git", "clone", "-q", f"ssh://server{repo}", client)
+        self.world.annex(client, "init", "-q", name)
+        return client
