@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from shoal.gateway.cluster import ClusterRemote
@@ -96,16 +96,19 @@ class FakeCluster:
         *,
         limits: Limits = QUICK,
         unwanted: Unwanted = Unwanted.ALL,
+        uuid: UUID = CLUSTER,
         clock: Callable[[], float] = lambda: 5000.5,
         kind: type[NodeRemote] = NodeRemote,
+        uuids: Sequence[UUID] = (),
     ) -> None:
-        self.remotes = [kind(node_uuid(n), f"n{n}") for n in range(1, count + 1)]
+        uuids = uuids or [node_uuid(number) for number in range(1, count + 1)]
+        self.remotes = [kind(uuid, f"n{n}") for n, uuid in enumerate(uuids, 1)]
         self.records = FakeRecords()
         self.patience = Patience(limits)
         self.now = 0.0
         self.nodes = [Node(r, self.patience, lambda: self.now) for r in reversed(self.remotes)]
         self.cluster = ClusterRemote(
-            CLUSTER,
+            uuid,
             "mycluster",
             GATEWAY,
             self.nodes,
