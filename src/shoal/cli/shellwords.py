@@ -35,7 +35,6 @@ USAGE = "\n".join(
 )
 _OUR_NAMES = frozenset({"git-annex-shell", "shoal-shell"})
 _FIELDS = frozenset({"remoteuuid", "autoinit"})
-_WRITING = {"dropkey": ("READONLY", "APPENDONLY")}
 _LIMITS = ("READONLY", "APPENDONLY", "LIMITED", "DIRECTORY")
 
 
