@@ -1,7 +1,8 @@
 """Inode caches: what a file looked like to stat() when its content was last known.
 
-Text form, as in the real program's database: `INODE SIZE MTIME [FRACTION]`, the fraction in
-nanoseconds. A file whose inode cache is known is unmodified; any other must be looked at.
+Text form, as in the real program's database: `INODE SIZE SECONDS FRACTION`; the fraction are
+the decimals of the second without zeros at their end, so it may be empty. A file whose inode
+cache is known is unmodified; any other must be looked at.
 Source: on-disk behaviour of git-annex 10.20261026.
 """
 
@@ -12,7 +13,7 @@ import re
 import stat
 from dataclasses import dataclass
 
-_TEXT = re.compile(r"(\d+) (\d+) (-?\d+)(?: (\d+))?")
+_TEXT = re.compile(r"(\d+) (\d+) (-?\d+)(?: (\d*))?")
 _WEAK_SECONDS = 2
 
 
@@ -46,11 +47,13 @@ class InodeCache:
         if found is None:
             raise ValueError(f"not an inode cache: {text!r}")
         inode, size, seconds, fraction = found.groups()
-        return cls(int(inode), int(size), int(seconds) * 1_000_000_000 + int(fraction or 0))
+        nanoseconds = int((fraction or "")[:9].ljust(9, "0"))
+        return cls(int(inode), int(size), int(seconds) * 1_000_000_000 + nanoseconds)
 
     def __str__(self) -> str:
         seconds, fraction = divmod(self.mtime_ns, 1_000_000_000)
-        return f"{self.inode} {self.size} {seconds}" + (f" {fraction}" if fraction else "")
+        decimals = f"{fraction:09}".rstrip("0")
+        return f"{self.inode} {self.size} {seconds} {decimals}"
 
     def is_weakly(self, other: InodeCache) -> bool:
         """Compare without inode numbers, for file systems that do not keep them."""

@@ -41,12 +41,12 @@ def test_files_of_a_key_are_given(database: KeysDb) -> None:
 
 def test_states_of_files_are_remembered_and_forgotten(database: KeysDb, tmp_path: Path) -> None:
     """In the real program's form, each once."""
-    rows = [("12 3 100 5", 3, 100), ("13 3 200", 3, 200)]
+    rows = [("12 3 100 05", 3, 100), ("13 3 200 ", 3, 200)]
     database.add_inode_caches(KEY, rows)
     database.add_inode_caches(KEY, rows)
-    assert sorted(database.inode_caches(KEY)) == ["12 3 100 5", "13 3 200"]
-    assert database.is_known("13 3 200")
-    assert not database.is_known("13 3 201")
+    assert sorted(database.inode_caches(KEY)) == ["12 3 100 05", "13 3 200 "]
+    assert database.is_known("13 3 200 ")
+    assert not database.is_known("13 3 201 ")
     with closing(sqlite3.connect(tmp_path / "db")) as db:
         found = db.execute("SELECT typeof(key), typeof(filesize), mtime FROM content").fetchall()
     assert found == [("blob", "text", 100), ("blob", "text", 200)]
@@ -65,7 +65,7 @@ def test_without_a_database_nothing_is_known(tmp_path: Path, content: bytes | No
     assert database.associated_files(KEY) == []
     assert database.inode_caches(KEY) == []
     assert not database.is_known("1 2 3")
-    database.add_inode_caches(KEY, [("12 3 100 5", 3, 100)])
+    database.add_inode_caches(KEY, [("12 3 100 05", 3, 100)])
     database.forget_inode_caches(KEY)
     assert path.exists() is (content is not None)
     if content is not None:
