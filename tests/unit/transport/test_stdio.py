@@ -93,12 +93,12 @@ async def _expecting_the_end(stream: ByteStream) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "length", "expected"),
-    [(0, len(LARGE), LARGE), (10, 5, LARGE[10:15]), (len(LARGE) - 3, 9, LARGE[-3:]), (0, 0, b"")],
+    ("offset", "length"), [(0, len(LARGE)), (10, 5), (len(LARGE) - 3, 9), (0, 0)]
 )
 @in_loop
-async def test_files_are_sent(tmp_path: Path, offset: int, length: int, expected: bytes) -> None:
+async def test_files_are_sent(tmp_path: Path, offset: int, length: int) -> None:
     (tmp_path / "f").write_bytes(LARGE)
+    expected = LARGE[offset : offset + length]
     async with piped() as (here, there), asyncio.TaskGroup() as group:
         sending = group.create_task(here.send_file(str(tmp_path / "f"), offset, length))
         assert await read_all(there, len(expected)) == expected
