@@ -66,4 +66,5 @@ def test_no_node_can_send_the_rest(world: World) -> None:
                 os.truncate(path, SIZE // 2)
         while piece := connection.recv(1 << 20):
             got += len(piece)
+        connection.close()
         assert got < SIZE
