@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shoal.annex.automatic import lacks_copies, wants
 from shoal.annex.getting import may_have
+from shoal.annex.network import is_on_this_machine
 from shoal.annex.sending import explain, record, send
 from shoal.errors import ConfigError, RemoteError, ShoalError
 from shoal.values.uuid import UUID
@@ -89,8 +90,12 @@ class Copying:
             try:
                 remote = self._network.open(self.target)
                 present = await remote.check_present(candidate.key)
-            except (RemoteError, ConfigError):
-                reporter.note(f"unable to check {self.target.name}")
+            except (RemoteError, ConfigError) as error:
+                reporter.note(
+                    f"unable to check {self.target.name}"
+                    if is_on_this_machine(self.target)
+                    else explain(error, self.target)
+                )
                 return Arrival(False)
             if present:
                 await record(self._network, candidate.key, {self.uuid: True})

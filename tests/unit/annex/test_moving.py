@@ -110,7 +110,7 @@ async def test_a_remote_that_cannot_be_asked_gets_nothing(client: Client) -> Non
     a.fail("check_present")
     assert not await move(client, target=a)
     assert client.holders(key) == {"here"}
-    assert client.notes.notes == ["unable to check a"]
+    assert client.notes.notes == ["the test says so"]
 
 
 @in_loop
