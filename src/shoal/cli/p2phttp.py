@@ -1,4 +1,8 @@
-"""`shoal p2phttp`: serve repositories to git-annex clients over HTTP."""
+"""`shoal p2phttp`: serve repositories to git-annex clients over HTTP.
+
+--clusterjobs and --proxyconnections are taken and not needed: all nodes of a cluster are asked
+at once, and connections to servers are kept as long as they are used.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +90,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         _listening(args), _permissions(args), _limits(args, config), workers.threads, workers.cpus
     )
     path = None if args.directory else context.repository.path
-    serve(options, lambda: open_directory(path, tuple(args.directory), workers), os.environ)
+    serve(options, lambda: open_directory(path, tuple(args.directory), workers.jobs), os.environ)
     return 0
 
 
@@ -109,7 +113,7 @@ def _workers(args: argparse.Namespace, config: GitConfig) -> Workers:
     count = args.jobs if args.jobs is not None else _configured_jobs(config)
     if count < _FEWEST_JOBS:
         raise UsageError(_NO_JOBS)
-    return Workers(count, max(1, args.clusterjobs), args.proxyconnections, args.cpus)
+    return Workers(count, args.cpus)
 
 
 def _configured_jobs(config: GitConfig) -> int:
@@ -146,9 +150,9 @@ def _limits(args: argparse.Namespace, config: GitConfig) -> Limits:
 
     usual = Limits()
     return Limits(
-        stall=_seconds(config, "shoal.stalltimeout", usual.stall),
-        idle=_seconds(config, "shoal.idletimeout", usual.idle),
-        drain=_seconds(config, "shoal.draintimeout", usual.drain),
+        stall=_seconds(config, "shoal.client-stall-time", usual.stall),
+        idle=_seconds(config, "shoal.client-idle-time", usual.idle),
+        drain=_seconds(config, "shoal.drain-time", usual.drain),
         locked_files=args.lockedfiles,
     )
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from shoal.errors import ShoalError
 from shoal.remotes.content import Content
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -109,6 +110,15 @@ class Upload(ABC):
         await self.aclose()
 
 
+class LeaveLocked(ShoalError):
+    """Raised inside of lock_content() to leave it without unlocking.
+
+    For whoever made the lock for somebody else, and can hold it no longer while that one may
+    still count on it: the lock then lasts as if the connection had been lost. It leaves the
+    context as it is.
+    """
+
+
 class Remote(ABC):
     """A place that holds keys. Any method may raise RemoteUnavailable."""
 
@@ -167,7 +177,7 @@ class Remote(ABC):
 
         Entering raises RemoteRefused when the key is absent or cannot be locked (a cluster
         never can). If the connection is lost, the remote keeps the lock for ten minutes from
-        the request on, and leaving the context raises RemoteUnavailable.
+        the request on, and leaving the context raises RemoteUnavailable. See LeaveLocked.
         """
 
     async def aclose(self) -> None:  # noqa: B027  # most remotes hold nothing

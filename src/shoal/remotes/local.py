@@ -19,6 +19,7 @@ from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
     Caller,
+    LeaveLocked,
     Remote,
     RemoteInfo,
     RemoveResult,
@@ -272,10 +273,14 @@ class LocalRemote(Remote):
             lock = await self._disk.call(partial(self._lock, key), _release, writing=True)
         except ContentLocked as error:
             raise RemoteRefused(str(error)) from error
+        let_go = lock.release
         try:
             yield
+        except LeaveLocked:
+            let_go = lock.abandon
+            raise
         finally:
-            await self._disk.clean_up(lock.release)
+            await self._disk.clean_up(let_go)
 
     def _lock(self, key: Key) -> SharedLock:
         from shoal.git.objects import ContentAbsent

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from shoal.errors import RemoteRefused, ShoalError
 from shoal.p2phttp.codec import KEEP, UNLOCK
 from shoal.p2phttp.routes import Request
+from shoal.remotes.base import LeaveLocked
 from shoal.remotes.p2phttpcalls import P2PHttpServer
 
 _REMIND = 25.0  # seconds after which the body goes on, so that no proxy takes it for dead
@@ -63,6 +64,11 @@ async def keep_locked(
         yield
         if keeping.done():
             raise _lost(server, keeping)
+    except LeaveLocked:
+        keeping.cancel()  # the connection is cut: the server keeps the lock for its ten minutes
+        with suppress(asyncio.CancelledError, ShoalError):
+            await keeping
+        raise
     finally:
         keeper.over.set()
         await asyncio.wait({keeping}, timeout=_ANSWER)

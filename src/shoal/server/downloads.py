@@ -220,7 +220,8 @@ class _Download:
         transport = self._request.transport
         if transport is None:
             raise ConnectionResetError("Connection lost")
-        transport.set_write_buffer_limits(high=0)
+        # With 0, asyncio's TLS never lets a writer go on.
+        transport.set_write_buffer_limits(high=1 if self._encrypted else 0, low=0)
         try:
             yield
         finally:

@@ -20,12 +20,14 @@ from shoal.errors import (
     RemoteUnavailable,
     ShoalError,
 )
-from shoal.remotes.base import Caller
+from shoal.remotes.base import Caller, LeaveLocked
 from shoal.server.messages import complain
 from shoal.server.options import LOCK_SECONDS
 from shoal.server.target import Target
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
+
+_LEAVING = 5.0  # seconds that remotes have to leave a lock when the server ends
 
 
 class _Held:
@@ -34,6 +36,7 @@ class _Held:
     def __init__(self, server: UUID) -> None:
         self.server = server
         self.over = asyncio.Event()
+        self.abandoned = False  # over, but not to be unlocked
         self.keepers = 0  # keeplocked requests that are open
         self.ends = 0.0  # time of the event loop's clock
         self.timer: asyncio.TimerHandle | None = None
@@ -88,6 +91,10 @@ class LockRegistry:
                     held.start_timer()
                     _tell(ready, True)
                     await held.over.wait()
+                    if held.abandoned:
+                        raise LeaveLocked("the server ends")
+        except LeaveLocked:
+            pass
         except (RemoteRefused, KeyNotPresent, ContentLocked) as error:
             if not _tell(ready, False):
                 complain(f"unlocking {key}: {error}")
@@ -126,12 +133,17 @@ class LockRegistry:
             await asyncio.wait([held.task])
 
     async def aclose(self) -> None:
-        """Stop holding the locks. What the remotes keep on disk lasts its 600 seconds."""
-        tasks = [held.task for held in self._held.values() if held.task is not None]
-        for task in tasks:
-            task.cancel()
+        """Stop holding the locks, but do not unlock: the remotes keep them for 600 seconds."""
+        tasks = []
+        for held in self._held.values():
+            held.abandoned = True
+            held.over.set()
+            if held.task is not None:
+                tasks.append(held.task)
         if tasks:
-            await asyncio.wait(tasks)
+            _, late = await asyncio.wait(tasks, timeout=_LEAVING)
+            for task in late:
+                task.cancel()
 
     def _find(self, lock_id: str, server: UUID) -> _Held | None:
         held = self._held.get(lock_id)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shoal.p2phttp.routes import DEFAULT_PORT
+from shoal.p2phttp.routes import DEFAULT_PORT as DEFAULT_PORT
 
+_FEWEST_THREADS = 16
+_MOST_THREADS = 256
 LOCK_SECONDS = 600
 """How long a lock holds that nobody keeps: fixed by the protocol."""
 
@@ -44,10 +46,12 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How much is done at once: requests per repository, nodes per request, idle connections
-    to proxied remotes, and processors (None: all)."""
+    """How much is done at once: requests per repository, and processors (None: all)."""
 
     jobs: int
-    cluster_jobs: int = 1
-    proxy_connections: int = 1
     cpus: int | None = None
+
+    @property
+    def threads(self) -> int:
+        """How many threads may wait for disks at once."""
+        return max(_FEWEST_THREADS, min(4 * self.jobs, _MOST_THREADS))

@@ -15,6 +15,9 @@ from shoal.values.uuid import UUID
 OpenSite = Callable[[str], Awaitable[Site]]
 """Opens the repository at a path. Raises ShoalError."""
 
+Place = tuple[str, UUID]
+"""A path, and the repository that was found there."""
+
 _MOST_OPEN = 64
 """Repositories that are kept open at once; an open one may have processes and files."""
 
@@ -46,8 +49,8 @@ class RepositoriesBelow(Directory):
         self._most_open = most_open
         self._found: dict[UUID, Found] = {}
         self._served_by: dict[UUID, UUID] = {}  # of proxied remotes and clusters
-        self._open: OrderedDict[str, Site] = OrderedDict()  # by path; used last at the end
-        self._opening: dict[str, asyncio.Task[Site]] = {}
+        self._open: OrderedDict[Place, Site] = OrderedDict()  # used last at the end
+        self._opening: dict[Place, asyncio.Task[Site]] = {}
         self._looking = asyncio.Lock()
         self._looks = 0  # that were begun
         self._rest_until = 0.0  # of the event loop's clock
@@ -56,9 +59,9 @@ class RepositoriesBelow(Directory):
         """Look through the directories. Raises OSError when one of them is not there."""
         found = await asyncio.to_thread(self._finder.look)
         self._found = {each.uuid: each for each in reversed(found)}
-        there = {each.path for each in found}
-        for path in [path for path in self._open if path not in there]:
-            await self._open.pop(path).aclose()
+        there = {(each.path, each.uuid) for each in found}
+        for place in [place for place in self._open if place not in there]:
+            await self._open.pop(place).aclose()
 
     async def find(self, uuid: UUID) -> Target | None:
         target = await self._ask(uuid)
@@ -77,7 +80,7 @@ class RepositoriesBelow(Directory):
     async def _ask(self, uuid: UUID) -> Target | None:
         for found in self._candidates(uuid):
             try:
-                site = await self._site(found.path)
+                site = await self._site((found.path, found.uuid))
                 remote = await site.remote(uuid)
             except NotARepository as error:
                 complain(f"{found.path}: {error}")
@@ -97,34 +100,34 @@ class RepositoriesBelow(Directory):
         last = self._served_by.get(uuid)
         return sorted(gateways, key=lambda found: found.uuid != last)
 
-    async def _site(self, path: str) -> Site:
-        site = self._open.get(path)
+    async def _site(self, place: Place) -> Site:
+        site = self._open.get(place)
         if site is None:
-            opening = self._opening.get(path)
+            opening = self._opening.get(place)
             if opening is None:
-                opening = asyncio.create_task(self._open_new(path), name=f"open {path}")
-                self._opening[path] = opening
+                opening = asyncio.create_task(self._open_new(place), name=f"open {place[0]}")
+                self._opening[place] = opening
             site = await asyncio.shield(opening)
-        if path in self._open:
-            self._open.move_to_end(path)
+        if place in self._open:
+            self._open.move_to_end(place)
         return site
 
-    async def _open_new(self, path: str) -> Site:
+    async def _open_new(self, place: Place) -> Site:
         try:
             await self._make_room()
-            site = self._open[path] = await self._open_site(path)
+            site = self._open[place] = await self._open_site(place[0])
             return site
         finally:
-            del self._opening[path]
+            del self._opening[place]
 
     async def _make_room(self) -> None:
-        idle = [path for path, site in self._open.items() if not site.users]
-        for path in idle[: max(0, len(self._open) - self._most_open + 1)]:
-            await self._open.pop(path).aclose()
+        idle = [place for place, site in self._open.items() if not site.users]
+        for place in idle[: max(0, len(self._open) - self._most_open + 1)]:
+            await self._open.pop(place).aclose()
 
     async def _forget(self, found: Found) -> None:
         self._found.pop(found.uuid, None)
-        site = self._open.pop(found.path, None)
+        site = self._open.pop((found.path, found.uuid), None)
         if site is not None:
             await site.aclose()
 

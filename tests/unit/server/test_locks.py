@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
 from shoal.errors import ContentLocked, RemoteRefused, RemoteUnavailable
-from shoal.remotes.base import NOBODY
+from shoal.remotes.base import NOBODY, Caller, LeaveLocked, Remote, RemoteInfo
+from shoal.remotes.p2phttp import P2PHttpRemote
 from shoal.server.locks import LockRegistry
 from shoal.server.options import Limits
 from shoal.server.target import Target
+from shoal.transport.addresses import AllowedAddresses
+from shoal.transport.http_client import HttpClient, HttpOptions
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.loop import in_loop, until
 from tests.support.memory_remote import MEMORY_UUID, MemoryRemote, key_of
-from tests.support.served import FixedSite, TestServer, read_answer, request_bytes, serving
+from tests.support.served import CLIENT, FixedSite, TestServer, read_answer, request_bytes, serving
 
 LOCKED = b'{"locked":false}'
 
 
-def target_of(remote: MemoryRemote) -> Target:
+def target_of(remote: Remote) -> Target:
     return Target(remote, FixedSite({MEMORY_UUID: remote}, 8))
 
 
@@ -245,3 +250,51 @@ async def test_a_bug_while_locking_does_not_leave_the_client_waiting() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, c: complaints.append(c))
         assert (await server.post("lockcontent", key=key)).status == 502
         assert len(server.app.locks) == 0
+
+
+@in_loop
+async def test_the_end_of_the_server_does_not_unlock() -> None:
+    left: list[BaseException | None] = []
+
+    class Noting(MemoryRemote):
+        def lock_content(
+            self, key: Key, *, caller: Caller = NOBODY
+        ) -> AbstractAsyncContextManager[None]:
+            return self._noted(super().lock_content(key, caller=caller))
+
+        @asynccontextmanager
+        async def _noted(self, lock: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+            try:
+                async with lock:
+                    yield
+            except LeaveLocked as error:
+                left.append(error)
+                raise
+
+    remote = Noting()
+    key = remote.put(b"hello")
+    registry = LockRegistry(10)
+    assert await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID) is not None
+    await registry.aclose()
+    assert len(left) == 1
+    assert len(registry) == 0
+
+
+@in_loop
+async def test_a_gateway_that_ends_leaves_the_locks_of_servers_behind_it() -> None:
+    """The lock is on a server over HTTP: it must not be told to unlock."""
+    remote = MemoryRemote()
+    key = remote.put(b"hello")
+    async with serving(remote) as server:
+        http = HttpClient(HttpOptions(AllowedAddresses.parse("all")))
+        url = f"annex+http://127.0.0.1:{server.port}/git-annex/"
+        info = RemoteInfo(MEMORY_UUID, "behind")
+        behind = P2PHttpRemote(url, info, client=CLIENT, http=http)
+        registry = LockRegistry(10)
+        assert await registry.lock(target_of(behind), key, NOBODY, MEMORY_UUID) is not None
+        await registry.aclose()
+        await server.app.idle()
+        await server.post("checkpresent", key=key)
+        assert remote.locks[key] == 1
+        await behind.aclose()
+        await http.aclose()

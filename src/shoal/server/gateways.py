@@ -1,0 +1,56 @@
+"""Git repositories on this machine as sites: what each serves is the gateway's business."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shoal.errors import NoSuchRemote, UsageError
+from shoal.gateway.served import Served
+from shoal.git.repository import Repository
+from shoal.remotes.base import Remote
+from shoal.server.finding import Finder
+from shoal.server.messages import complain
+from shoal.server.repositories import OneRepository, RepositoriesBelow
+from shoal.server.target import Directory, Site
+from shoal.values.uuid import UUID
+
+
+class GatewaySite(Site):
+    """One open repository: itself, its proxied remotes and its clusters."""
+
+    def __init__(self, repository: Repository, jobs: int) -> None:
+        """Raises NotARepository when it is not initialised for git-annex."""
+        super().__init__(jobs)
+        self._served = Served(repository, complain=_complain_of_commit)
+
+    async def remote(self, uuid: UUID) -> Remote | None:
+        try:
+            return await self._served.remote(uuid)
+        except NoSuchRemote:
+            return None
+
+    async def aclose(self) -> None:
+        await self._served.aclose()
+
+
+async def open_directory(path: str | None, tops: tuple[str, ...], jobs: int) -> Directory:
+    """Open the repository at `path`; if that is None, look for repositories below `tops`.
+
+    Raises NotARepository, UsageError.
+    """
+
+    async def open_site(path: str) -> Site:
+        return GatewaySite(await asyncio.to_thread(Repository.open, path), jobs)
+
+    if path is not None:
+        return OneRepository(await open_site(path))
+    directory = RepositoriesBelow(Finder(tops), open_site)
+    try:
+        await directory.look()
+    except OSError as error:
+        raise UsageError(f"cannot serve {error.filename}: {error.strerror}") from error
+    return directory
+
+
+def _complain_of_commit(error: Exception) -> None:
+    complain(f"committing to the git-annex branch: {error}")
