@@ -51,6 +51,7 @@ class App:
         self._permissions = permissions
         self._limits = limits
         self.locks = LockRegistry(limits.locked_files)
+        self._ending = False
         self._running = 0  # requests that are being answered; those that keep a lock left out
         self._idle = asyncio.Event()
         self._idle.set()
@@ -61,6 +62,8 @@ class App:
         self._begin()
         try:
             answer = await self._answer_or_refuse(request)
+            if self._ending:
+                answer.force_close()
             if not request.content.is_eof():
                 await send_and_drop_the_rest(request, answer)
             return answer
@@ -80,6 +83,10 @@ class App:
             if not isinstance(error, KeyNotPresent):
                 complain(f"{request.method} {request.raw_path[:500]}: {error}")
             return plain_answer(public_status(error), public_text(error))
+
+    def end(self) -> None:
+        """Close each connection after the answer that is under way."""
+        self._ending = True
 
     async def idle(self) -> None:
         """Wait until no request is being answered, but for those that keep a lock."""

@@ -87,7 +87,7 @@ def _read(path: str, config: str, text: bytes) -> Found | None:
 
 
 def _repositories_below(top: str) -> Iterator[str]:
-    if _is_repository(top):
+    if is_repository(top):
         yield top
         return
     waiting = [top]
@@ -99,13 +99,14 @@ def _repositories_below(top: str) -> Iterator[str]:
         for entry in entries:
             if not os.path.isdir(entry.path):
                 continue
-            if _is_repository(entry.path):
+            if is_repository(entry.path):
                 yield entry.path
             elif not entry.is_symlink():
                 waiting.append(entry.path)
 
 
-def _is_repository(path: str) -> bool:
+def is_repository(path: str) -> bool:
+    """Tell whether there is a git repository at `path`, bare or not."""
     if os.path.exists(os.path.join(path, ".git")):
         return True
     parts = ("HEAD", "config", "objects", "refs")

@@ -39,6 +39,11 @@ class Connection(web.RequestHandler):
 
     __slots__ = ()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered, or waits to be."""
+        return self._current_request is None and not self._messages
+
     def data_received(self, data: bytes) -> None:
         """Take what came. A body that cannot be read on ends at once: aiohttp would only
         answer the next request with 400, and leave whoever reads the body waiting."""
@@ -90,6 +95,12 @@ class Server(web.Server):
     ) -> None:
         super().__init__(handler)
         self._limits = limits
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is going on."""
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.is_idle:
+                connection.force_close()
 
     def __call__(self) -> Connection:
         limits = self._limits

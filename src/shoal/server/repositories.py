@@ -6,8 +6,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from shoal.errors import NotARepository
-from shoal.server.finding import Finder, Found
+from shoal.errors import ShoalError
+from shoal.server.finding import Finder, Found, is_repository
 from shoal.server.messages import complain
 from shoal.server.target import Directory, Site, Target
 from shoal.values.uuid import UUID
@@ -82,8 +82,10 @@ class RepositoriesBelow(Directory):
             try:
                 site = await self._site((found.path, found.uuid))
                 remote = await site.remote(uuid)
-            except NotARepository as error:
-                complain(f"{found.path}: {error}")
+            except (ShoalError, OSError) as error:
+                if await asyncio.to_thread(is_repository, found.path):
+                    raise
+                complain(f"{found.path} is no longer served: {error}")
                 await self._forget(found)
                 continue
             if remote is not None:

@@ -71,7 +71,8 @@ def serve(
 async def _drain(app: App, server: Server, limits: Limits) -> None:
     """Let running requests end, for some time. Those that keep a lock are not waited for:
     the lock outlives the server on disk."""
-    server.pre_shutdown()
+    app.end()
+    server.close_idle()
     try:
         async with asyncio.timeout(limits.drain):
             await app.idle()
