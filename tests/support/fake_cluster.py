@@ -50,6 +50,9 @@ class FakeRecords:
             found = frozenset(self.log.get(key, set()))
         return found | {CLUSTER} if found else found
 
+    def kept_locations(self, key: Key) -> frozenset[UUID] | None:
+        return self.locations(key) if len(self.log) % 2 else None
+
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         assert node not in present
         assert CLUSTER not in present

@@ -47,7 +47,7 @@ _BYPASS = 2  # the first protocol version in which a client names the gateways i
 
 def clock_here() -> float:
     """Give this machine's monotonic clock that the P2P protocol uses, in seconds."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class ClusterRemote(Remote):
@@ -236,7 +236,8 @@ class ClusterRemote(Remote):
         return Caller(self._gateway, caller.bypass | {self._gateway})
 
     async def _logged(self, key: Key) -> frozenset[UUID]:
-        return await asyncio.to_thread(self._records.locations, key)
+        kept = self._records.kept_locations(key)
+        return await asyncio.to_thread(self._records.locations, key) if kept is None else kept
 
     async def _record(
         self, key: Key, present: Collection[UUID] = (), missing: Collection[UUID] = ()

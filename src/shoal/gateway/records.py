@@ -21,6 +21,10 @@ class Records(Protocol):
     def locations(self, key: Key) -> frozenset[UUID]:
         """Give the repositories that are logged to hold `key`; it may include clusters."""
 
+    def kept_locations(self, key: Key) -> frozenset[UUID] | None:
+        """Give what locations() would when that is at hand; None when it must be read.
+        This one never blocks."""
+
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         """Tell whether `node`, were it without `key`, would want it by its preferred content.
 
@@ -51,6 +55,9 @@ class RepositoryRecords:
 
     def locations(self, key: Key) -> frozenset[UUID]:
         return self._logs.locations(key)
+
+    def kept_locations(self, key: Key) -> frozenset[UUID] | None:
+        return self._logs.kept_locations(key)
 
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         return self._preferences.wants(

@@ -76,20 +76,23 @@ class Glance:
     def __init__(self, repository: Repository, clock: Callable[[], float] = time.monotonic) -> None:
         self._repository = repository
         self._clock = clock
-        self._refs: object = None
         self._next = float("-inf")
+
+    def is_fresh(self) -> bool:
+        """Tell whether refresh() would find nothing. It never blocks: a few stat calls."""
+        repository = self._repository
+        return (
+            self._clock() < self._next
+            and not repository.config.may_have_changed()
+            and repository.branch.seems_unchanged()
+        )
 
     def refresh(self) -> None:
         """Notice what changed in the repository. Blocking; one thread at a time."""
-        repository, began = self._repository, self._clock()
-        if (
-            began < self._next
-            and not repository.config.may_have_changed()
-            and self._refs == (repository.branch.tip, repository.branch.siblings)
-        ):
+        if self.is_fresh():
             return
-        repository.refresh()
-        self._refs = (repository.branch.tip, repository.branch.siblings)
+        began = self._clock()
+        self._repository.refresh()
         now = self._clock()
         self._next = now + max(_JOURNAL_AGE, _JOURNAL_SHARE * (now - began))
 
@@ -118,6 +121,7 @@ class Served:
         self._opener = Opener(repository, on_log_change=self._log_changed)
         self._committers: dict[LocalRemote, IdleCommitter] = {}
         self._nodes: dict[RemoteSettings, Node] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._trashes: dict[str, Remote] = {}
         self._remotes: dict[UUID, Remote] = {}
         self._basis: Basis | None = None
@@ -131,7 +135,8 @@ class Served:
 
         Raises NoSuchRemote; NotARepository when the repository itself is gone.
         """
-        await self._look()
+        if self._basis is None or not self._glance.is_fresh():
+            await self._look()
         try:
             return self._remotes[uuid]
         except KeyError:
@@ -140,8 +145,8 @@ class Served:
     async def aclose(self) -> None:
         """Commit what is journalled, here and in the nodes, and close everything."""
         self._closed = True
-        for remote in list(self._committers):
-            await self._committers.pop(remote).aclose()
+        await asyncio.gather(*(committer.aclose() for committer in self._committers.values()))
+        await asyncio.gather(*self._retiring)
         for node in self._nodes.values():
             await node.aclose()
         for trash in self._trashes.values():
@@ -200,8 +205,10 @@ class Served:
             )
         self._remotes, self._basis = remotes, basis
         for settings, node in old.items():
-            if settings not in self._nodes:
-                await self._retire(node)
+            if settings not in self._nodes:  # its disk may hang: nobody waits for that
+                task = asyncio.create_task(self._retire(node), name=f"close {node.name}")
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
 
     def _open(self, settings: RemoteSettings) -> Node:
         try:
@@ -247,7 +254,7 @@ class Served:
 
     async def _commit(self, remote: LocalRemote) -> None:
         limits = self._patience.limits
-        await self._patience.call(remote.info.name, remote.commit(), limits.finish)
+        await self._patience.call(remote.info.name, remote.commit(), limits.stall)
 
 
 def limits_of(config: GitConfig) -> Limits:

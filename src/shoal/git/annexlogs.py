@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from shoal.git.repository import Repository
 
 T = TypeVar("T")
+_ClustersOfNodes = dict[UUID, frozenset[UUID]]
+_DEAD = "dead"
+_CLUSTERS_OF_NODES = "clusters of nodes"
 _KEYS_KEPT = 50_000  # location logs that are kept parsed
 _TRUST_WORDS = {
     "trusted": TrustLevel.TRUSTED,
@@ -74,12 +77,17 @@ class AnnexLogs:
             present = self._read_locations(key)
         if raw or not present:
             return present
-        dead = self.dead()
-        living = present - dead if dead else present
-        clusters = self._clusters_of_nodes()
-        if not clusters:
-            return living
-        return living.union(*[clusters[node] for node in living if node in clusters])
+        return _with_clusters(present, self.dead(), self._clusters_of_nodes())
+
+    def kept_locations(self, key: Key) -> frozenset[UUID] | None:
+        """Give what locations() would if that is known without reading anything, else None.
+        It never blocks, so an event loop may call it."""
+        present = self._locations.get(key)
+        dead = cast("frozenset[UUID] | None", self._kept.get(_DEAD))
+        clusters = cast("_ClustersOfNodes | None", self._kept.get(_CLUSTERS_OF_NODES))
+        if present is None or dead is None or clusters is None:
+            return None
+        return _with_clusters(present, dead, clusters)
 
     def location_log(self, key: Key) -> dict[UUID, Status]:
         """Give all that the location log says of `key`."""
@@ -159,7 +167,7 @@ class AnnexLogs:
     def dead(self) -> frozenset[UUID]:
         """Give the repositories that are dead."""
         return self._derived(
-            "dead",
+            _DEAD,
             lambda: frozenset(u for u, level in self.trusts().items() if level is TrustLevel.DEAD),
         )
 
@@ -278,15 +286,15 @@ class AnnexLogs:
 
         return self._derived("clusters", make)
 
-    def _clusters_of_nodes(self) -> dict[UUID, frozenset[UUID]]:
-        def make() -> dict[UUID, frozenset[UUID]]:
+    def _clusters_of_nodes(self) -> _ClustersOfNodes:
+        def make() -> _ClustersOfNodes:
             found: dict[UUID, set[UUID]] = {}
             for name, nodes in self.clusters().items():
                 for node in nodes:
                     found.setdefault(node, set()).add(name)
             return {node: frozenset(names) for node, names in found.items()}
 
-        return self._derived("clusters of nodes", make)
+        return self._derived(_CLUSTERS_OF_NODES, make)
 
     def set_cluster(self, name: UUID, nodes: Collection[UUID]) -> None:
         """Set the nodes of a cluster. Raises ValueError when `name` is no cluster's UUID."""
@@ -351,6 +359,16 @@ class AnnexLogs:
                     self._kept.clear()
                 elif (key := location.key_of(path, levels)) is not None:
                     self._locations.pop(key, None)
+
+
+def _with_clusters(
+    present: frozenset[UUID], dead: frozenset[UUID], clusters: _ClustersOfNodes
+) -> frozenset[UUID]:
+    """Leave out the dead, and add clusters that have a node among the rest."""
+    living = present - dead if dead else present
+    if not clusters:
+        return living
+    return living.union(*[clusters[node] for node in living if node in clusters])
 
 
 def _location_change(

@@ -296,6 +296,19 @@ class AnnexBranch:
                 self._announce(paths)
             return self.generation != before
 
+    def seems_unchanged(self) -> bool:
+        """Tell whether the refs are surely as refresh() last saw them.
+
+        Waits for nobody and costs a few stat calls, so an event loop may call it. The journal
+        is not looked at.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return not self._refs.may_have_changed() and self._refs.tip() == self._known_tip
+        finally:
+            self._lock.release()
+
     def on_change(self, listener: Listener) -> None:
         """Have `listener` told whenever files may have changed."""
         self._listeners.append(listener)

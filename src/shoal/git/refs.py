@@ -52,6 +52,10 @@ class Refs:
             self._siblings = self._find_siblings()
         return self._siblings
 
+    def may_have_changed(self) -> bool:
+        """Tell whether there may be other siblings than siblings() gave: a few stat calls."""
+        return self._watch.changed()
+
     def remove_stale_lock(self) -> bool:
         """Delete the lock file of a git that was killed while it moved the branch; tell
         whether there was one. A living git holds it for milliseconds."""

@@ -60,6 +60,19 @@ def test_a_cluster_is_never_written_to_the_location_log(repo: Repository) -> Non
     assert repo.branch.read(LOG) == b""
 
 
+def test_locations_that_are_known_without_reading(repo: Repository) -> None:
+    logs = repo.logs
+    logs.set_location(KEY, A, True)
+    logs.set_cluster(CLUSTER, [A, B])
+    assert logs.kept_locations(KEY) is None
+    assert logs.locations(KEY) == logs.kept_locations(KEY) == {A, CLUSTER}
+    logs.set_location(KEY, B, True)
+    assert logs.kept_locations(KEY) is None
+    assert logs.locations(KEY) == logs.kept_locations(KEY) == {A, B, CLUSTER}
+    logs.set_trust(A, TrustLevel.DEAD)
+    assert logs.kept_locations(KEY) is None
+
+
 def test_several_locations_at_once(repo: Repository) -> None:
     assert repo.logs.set_locations(KEY, {A: True, B: False, CLUSTER: True, C: Status.DEAD})
     assert repo.branch.read(LOG) == f"100s 1 {A}\n100s 0 {B}\n100s X {C}\n".encode()

@@ -294,6 +294,21 @@ def test_refresh_notices_what_others_do(repo: Repository, path: Path) -> None:
     assert told == [frozenset({"uuid.log"})]
 
 
+def test_whether_refs_seem_unchanged_is_known_without_waiting(repo: Repository, path: Path) -> None:
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    threading.Event().wait(0.05)  # until the times of what was just written count
+    repo.refresh()
+    assert repo.branch.seems_unchanged()
+    git(path, "update-ref", "refs/remotes/other/git-annex", repo.branch.tip or "")
+    assert not repo.branch.seems_unchanged()
+    threading.Event().wait(0.05)
+    repo.refresh()
+    assert repo.branch.seems_unchanged()
+    put_on_branch(path, {LOG: "2\n"}, parents=(repo.branch.tip or "",))
+    assert not repo.branch.seems_unchanged()
+
+
 def test_own_commits_make_nothing_stale(repo: Repository) -> None:
     _set(repo, LOG, b"1\n")
     repo.branch.commit()
