@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -104,6 +105,10 @@ class Node:
             result = await self.patience.call(self.name, work(), seconds)
         except (ShoalError, OSError) as error:
             raise self.failure(error) from error
+        except asyncio.CancelledError:
+            if self._clock() - began >= self.patience.limits.hedge:
+                self._health.failed()  # whoever asked has its answer from a quicker node
+            raise
         else:
             self._health.answered(self._clock() - began)
             return result

@@ -105,8 +105,31 @@ async def test_a_node_that_hangs_does_not_hold_up_another_ones_yes() -> None:
     key = rig.give(DATA, 1, 2, 3)
     gates = [rig.remotes[number].hold("check_present") for number in (1, 2)]
     assert await rig.cluster.check_present(key) is True
+    for _ in range(20):
+        await asyncio.sleep(0)
+    rig.now += 1
+    assert rig.nodes[0].state.failures == 0  # it was not asked for long enough to tell
     for gate in gates:
         gate.open()
+
+
+@in_loop
+async def test_a_node_that_was_too_slow_is_asked_later_the_next_time() -> None:
+    rig = FakeCluster(2, limits=IMPATIENT)
+    key = rig.give(DATA, 1, 2)
+    gate = rig.remotes[1].hold("check_present")
+    asking = asyncio.create_task(rig.cluster.check_present(key))
+    await gate.reached()
+    rig.now += 1  # seconds of the nodes' clock
+    assert await asking is True
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert rig.nodes[0].state.failures == 1
+    rig.remotes[1].heal()
+    rig.remotes[1].calls.clear()
+    assert await rig.cluster.check_present(key) is True
+    assert rig.remotes[1].calls == []
+    gate.open()
 
 
 @in_loop

@@ -1,0 +1,93 @@
+"""Settings of a gateway, and looking at its repository again and again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shoal.errors import ConfigError
+from shoal.gateway.patience import Limits
+from shoal.gateway.select import Unwanted
+from shoal.gateway.served import Glance, limits_of, unwanted_of
+from shoal.git.repository import Repository
+from tests.support.world import World
+
+
+@pytest.fixture
+def path(world: World) -> Path:
+    path = world.root / "repo"
+    world.run("git", "init", "-q", path)
+    world.git(path, "config", "annex.uuid", "22222222-2222-4222-8222-222222222222")
+    world.git(path, "config", "annex.version", "10")
+    return path
+
+
+def test_limits_are_configurable(world: World, path: Path) -> None:
+    with Repository.open(path) as repository:
+        assert limits_of(repository.config) == Limits()
+        for name, value in (("answer", "2.5"), ("stall", "3"), ("finish", "4")):
+            repository.config.set(f"shoal.node-{name}-time", value)
+        expected = replace(Limits(), answer=2.5, stall=3.0, finish=4.0)
+        assert limits_of(repository.config) == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan"])
+def test_limits_that_make_no_sense_are_ignored(path: Path, value: str) -> None:
+    with Repository.open(path) as repository:
+        repository.config.set("shoal.node-stall-time", value)
+        assert limits_of(repository.config) == Limits()
+
+
+def test_what_to_do_with_unwanted_content_is_configurable(path: Path) -> None:
+    with Repository.open(path) as repository:
+        assert unwanted_of(repository.config) is Unwanted.ALL
+        for policy in Unwanted:
+            repository.config.set("shoal.unwanted", policy.value)
+            assert unwanted_of(repository.config) is policy
+        repository.config.set("shoal.unwanted", "some")
+        with pytest.raises(ConfigError, match="it must be all, one or none"):
+            unwanted_of(repository.config)
+
+
+class CountingRepository(Repository):
+    """Counts the thorough looks."""
+
+    looks = 0
+
+    def refresh(self) -> bool:
+        self.looks += 1
+        return super().refresh()
+
+
+def test_a_glance_is_thorough_now_and_then_and_whenever_something_changed(
+    world: World, path: Path
+) -> None:
+    now = 0.0
+    with CountingRepository.open(path) as repository:
+        glance = Glance(repository, lambda: now)
+        glance.refresh()
+        looks = repository.looks
+        now += 30  # seconds; by then git config counts as settled
+        world.git(path, "config", "annex.jobs", "7")
+        glance.refresh()
+        assert repository.config.get("annex.jobs") == "7"
+        assert repository.looks > looks
+        repository.branch.change("x.log", lambda old: b"text\n")
+        repository.branch.commit()
+        looks = repository.looks
+        glance.refresh()
+        assert repository.looks == looks + 1
+
+
+def test_a_glance_in_between_finds_nothing_to_do(path: Path) -> None:
+    with CountingRepository.open(path) as repository:
+        glance = Glance(repository, lambda: 0.0)
+        while repository.config.may_have_changed():
+            repository.refresh()  # until the files are old enough to tell a change by their time
+        glance.refresh()
+        looks = repository.looks
+        for _ in range(5):
+            glance.refresh()
+        assert repository.looks == looks
