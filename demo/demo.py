@@ -27,7 +27,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 DEMO = Path(os.environ.get("SHOAL_DEMO_DIR", PROJECT / ".demo")).resolve()
 GATEWAY, LAPTOP = DEMO / "gateway", DEMO / "laptop"
 NODES = {"node-a": DEMO / "node-a", "node-b": DEMO / "node-b.git", "node-c": DEMO / "node-c"}
-AWAY = DEMO / "node-b.git.unplugged"
 CLUSTER = "mycluster"
 COPIES = 2
 START_TIME = 30  # seconds that the server may take to start, and to stop
@@ -92,6 +91,7 @@ def build_cluster() -> None:
         run("shoal", "init", name, cwd=path)
         run("git", "remote", "add", name, f"../{path.name}", cwd=GATEWAY)
         run("git", "config", f"remote.{name}.annex-cluster-node", CLUSTER, cwd=GATEWAY)
+    run("git", "fetch", "-q", "--all", cwd=GATEWAY)
 
     say("Together they are a cluster")
     run("shoal", "initcluster", CLUSTER, cwd=GATEWAY)
@@ -171,31 +171,34 @@ def checksums() -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def store_and_drop() -> dict[str, str]:
+def store_and_drop() -> tuple[dict[str, str], str]:
+    """Give the checksums of all files, and the name of a node that has the largest."""
     say("Files: some of Python's modules, and one of 48 MB")
     before = collect_files()
     run("shoal", "add", "film.bin", "library", cwd=LAPTOP, shown=4)
     run("git", "commit", "-q", "-m", "add files", cwd=LAPTOP)
     run("shoal", "copy", "--to", f"origin-{CLUSTER}", ".", cwd=LAPTOP, shown=4)
-    run("shoal", "whereis", "film.bin", cwd=LAPTOP)
 
     say(f"Drop them here. {COPIES} nodes each have to promise that they keep their copy")
     run("shoal", "drop", ".", cwd=LAPTOP, shown=4)
     missing = [path for path in (LAPTOP / "library").iterdir() if not path.exists()]
     print(f"    {len(missing)} files of library/ are no longer here")
-    return before
+    whereis = run("shoal", "whereis", "film.bin", cwd=LAPTOP)
+    return before, next(name for name in NODES if f"[origin-{name}]" in whereis)
 
 
-def lose_a_node(before: dict[str, str]) -> None:
-    say("Unplug node-b, and get everything back from the others")
-    NODES["node-b"].rename(AWAY)
-    print(f"{DEMO.name}$ mv {NODES['node-b'].name} {AWAY.name}")
+def lose_a_node(before: dict[str, str], name: str) -> None:
+    say(f"Unplug {name}, which has the large file, and get everything back from the others")
+    plugged = NODES[name]
+    away = plugged.with_name(f"{plugged.name}.unplugged")
+    plugged.rename(away)
+    print(f"{DEMO.name}$ mv {plugged.name} {away.name}")
     run("shoal", "get", ".", cwd=LAPTOP, shown=4)
     if checksums() != before:
         sys.exit("the files that came back are not the same")
     print(f"    all {len(before)} files are back, and their checksums are right")
-    AWAY.rename(NODES["node-b"])
-    print(f"{DEMO.name}$ mv {AWAY.name} {NODES['node-b'].name}")
+    away.rename(plugged)
+    print(f"{DEMO.name}$ mv {away.name} {plugged.name}")
 
 
 def show_sizes() -> None:
@@ -269,8 +272,8 @@ def main() -> None:
     build_cluster()
     address = start_server()
     make_client(address)
-    before = store_and_drop()
-    lose_a_node(before)
+    before, holder = store_and_drop()
+    lose_a_node(before, holder)
     show_sizes()
     show_what_next(address)
     print(f"This took {time.monotonic() - started:.0f} seconds.")

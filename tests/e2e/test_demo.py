@@ -52,7 +52,8 @@ def test_it_runs_twice_leaves_its_server_and_cleans_up(place: Path) -> None:
     said = _run(place)
     for output in (first, said):
         assert "files are back, and their checksums are right" in output
-        assert "[2 copies]" in output or "(2 copies)" in output
+        assert "whereis film.bin (2 copies)" in output
+        assert "24 files of library/ are no longer here" in output
         seconds = re.search(r"This took (\d+) seconds", output)
         assert seconds is not None
         assert int(seconds[1]) < 120
