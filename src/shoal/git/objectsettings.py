@@ -106,15 +106,21 @@ def wants_sync(repository: Repository) -> bool:
     return wanted
 
 
+def blob_algorithm(repository: Repository) -> str:
+    """Give the hash that git names the repository's objects with, sha1 or sha256."""
+    name = repository.config.get("extensions.objectformat") or "sha1"
+    return "sha256" if name.lower() == "sha256" else "sha1"
+
+
 def _unlocked_files(settings: ObjectSettings) -> UnlockedFiles:
     from shoal.db.keysdb import KeysDb
     from shoal.git.gitindex import GitIndex
     from shoal.git.restage import RestageLog
-    from shoal.git.unlocked import UnlockedFiles, object_format
+    from shoal.git.unlocked import UnlockedFiles
 
     repository = settings.repository
     work_tree = repository.path
-    algorithm = object_format(repository.config.get("extensions.objectformat"))
+    algorithm = blob_algorithm(repository)
     permissions = repository.permissions
     return UnlockedFiles(
         work_tree,

@@ -11,10 +11,9 @@ fsck` and `git annex get` mend such files.)
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -79,34 +78,24 @@ class UnlockedFiles:
 
     def fill(self, key: Key, object_path: str) -> None:
         """Put the content of `key` into every unlocked file of it that is a pointer."""
+        self.fill_files(key, object_path, [entry.path for entry in self.entries(key)])
+
+    def remember(self, key: Key, files: Iterable[os.stat_result]) -> None:
+        """Tell the real program's database that files have the content of `key`."""
+        self.keysdb.add_inode_caches(key, [_row(status) for status in files])
+
+    def fill_files(self, key: Key, object_path: str, files: Iterable[bytes]) -> None:
+        """As fill(), for given files (from the top), whatever git knows of them."""
         filled: dict[bytes, os.stat_result] = {}
-        for entry in self.entries(key):
-            path = self._safe_path(entry.path)
+        for file in files:
+            path = self._safe_path(file)
             if path is not None and read_pointer(path) == key:
                 status = self._fill(object_path, path)
                 if status is not None:
-                    filled[entry.path] = status
+                    filled[file] = status
         if filled:
-            caches = [*filled.values(), os.stat(object_path)]
-            self.keysdb.add_inode_caches(key, [_row(status) for status in caches])
+            self.remember(key, [*filled.values(), os.stat(object_path)])
             self._tell_git(key, filled)
-
-    def fill_file(self, key: Key, object_path: str, file: bytes) -> bool:
-        """As fill(), for one file, given from the work tree's top, whatever git knows of it.
-
-        Tells whether it was a pointer to `key` and was filled. git is not told: this is for
-        filters that git runs while it changes its index.
-        """
-        path = self._safe_path(file)
-        if path is None or read_pointer(path) != key:
-            return False
-        status = self._fill(object_path, path)
-        if status is None:
-            return False
-        rows = [_row(status), _row(os.stat(object_path))]
-        self.keysdb.add_inode_caches(key, rows)
-        self.restage.add({file: status})
-        return True
 
     def find_unmodified(self, key: Key, content: int) -> dict[IndexEntry, InodeCache]:
         """Give the unlocked files that have the content of `key`, and their state now.
@@ -264,9 +253,3 @@ def same_content(path: str, content: int) -> bool:
 def _row(status: os.stat_result) -> tuple[str, int, int]:
     cache = InodeCache(status.st_ino, status.st_size, status.st_mtime_ns)
     return str(cache), status.st_size, int(status.st_mtime)
-
-
-def object_format(git_format: str | None) -> str:
-    """Give the hash for blob ids, from extensions.objectFormat."""
-    name = git_format or "sha1"
-    return name if name in hashlib.algorithms_available else "sha1"

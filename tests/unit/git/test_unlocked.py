@@ -232,14 +232,14 @@ def test_a_file_that_changes_during_removal_survives(work: Work) -> None:
     assert erased == [str(work.path / "sub" / "two")]
 
 
-def test_one_file_can_be_filled_for_a_filter(work: Work) -> None:
-    """One that git does not know yet; git is told later."""
+def test_a_file_can_be_filled_that_git_does_not_know(work: Work) -> None:
+    """For filters, which git runs while it changes its index; git is told later."""
     (work.path / "new").write_bytes(POINTER)
     obj = work.come()
     unlocked = work.repository.objects.unlocked
     assert unlocked is not None
-    assert unlocked.fill_file(KEY, str(obj), b"new")
+    unlocked.fill_files(KEY, str(obj), [b"new", b"other", b"missing"])
     assert (work.path / "new").read_bytes() == CONTENT
-    assert not unlocked.fill_file(KEY, str(obj), b"new")
-    assert not unlocked.fill_file(KEY, str(obj), b"other")
+    assert (work.path / "other").read_bytes() == b"a plain file"
     assert work.restage_log.endswith(":new\n")
+    assert len(work.restage_log.splitlines()) == 1
