@@ -1,8 +1,9 @@
 """Which files `add` puts into the annex, and which into git; and which stay unlocked.
 
-annex.largefiles is looked for in the file's git attributes, then in git config, then on the
-git-annex branch; without any, every file is large. Files and directories that begin with a dot
-go into git, unless annex.dotfiles is set. annex.addunlocked is true, false or an expression.
+annex.largefiles is looked for in git config, then in the file's git attributes, then on the
+git-annex branch (as git-annex 10.20261026 does it); without any, every file is large. Files
+and directories that begin with a dot go into git, unless annex.dotfiles is set.
+annex.addunlocked is true, false or an expression.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class LargeFiles:
 
         Raises ConfigError for an expression that cannot be used.
         """
-        if attribute is not None:
-            return self._matches(attribute, "gitattributes", path, size)
         if (configured := self._config.get(LARGE_FILES)) is not None:
             return self._matches(configured, "git config", path, size)
+        if attribute is not None:
+            return self._matches(attribute, "gitattributes", path, size)
         if logged := self._logged.get(LARGE_FILES):
             return self._matches(logged, "git-annex branch", path, size)
         return True

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from shoal.git.blobs import BlobWriter
 from shoal.git.gitindex import GitIndex
 from shoal.git.objectsettings import blob_algorithm
-from shoal.git.pointers import blob_id
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -82,8 +81,3 @@ class Stager:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self.flush()
-
-
-def blob_of(staged: Staged, algorithm: str = "sha1") -> bytes:
-    """Give the id of what git stores of a file."""
-    return blob_id(staged.content, algorithm)

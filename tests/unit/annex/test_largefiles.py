@@ -51,14 +51,15 @@ def test_expressions(client: Client, expression: str, large: bool) -> None:
     assert large_files(client).is_large("d/f.x", 10, expression) is large
 
 
-def test_attributes_count_most_and_the_branch_least(client: Client) -> None:
+def test_git_config_counts_most_and_the_branch_least(client: Client) -> None:
     client.repository.logs.set_config("annex.largefiles", "include=*.log")
     files = large_files(client)
     assert files.is_large("a.log", 1, None)
     assert not files.is_large("a.conf", 1, None)
+    assert files.is_large("a.conf", 1, "anything")
     files = large_files(client, largefiles="include=*.conf")
-    assert files.is_large("a.conf", 1, None)
-    assert not files.is_large("a.conf", 1, "nothing")
+    assert files.is_large("a.conf", 1, "nothing")
+    assert not files.is_large("a.log", 1, "anything")
 
 
 @pytest.mark.parametrize(
