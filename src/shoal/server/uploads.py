@@ -23,6 +23,10 @@ from shoal.server.options import Limits
 from shoal.values.key import Key
 
 _NOT_STORED = StoreResult(False)
+_ENOUGH = 512 * 1024
+"""Bytes of a body that are handed on without a look whether there are more."""
+
+_LOOKS = 4
 
 
 class BodyBroken(RemoteUnavailable):
@@ -114,16 +118,28 @@ class BodyContent(Content):
 
     async def _read(self) -> bytes:
         """Give the next bytes of the body, b"" at its end."""
-        reader = self._request.content
         try:
             async with asyncio.timeout(self._limits.stall):
-                return await reader.read(self._limits.batch)
+                first = await self._request.content.read(self._limits.batch)
+            return await self._with_more(first) if first else first
         except TimeoutError:
             raise self._break(f"nothing came for {self._limits.stall:g} seconds") from None
         except web.RequestPayloadError as error:
             raise self._break("the body is broken") from error
         except ConnectionError as error:
             raise self._break("the connection was lost") from error
+
+    async def _with_more(self, data: bytes) -> bytes:
+        """Add to `data` what comes without waiting: each piece costs hand-overs to threads."""
+        pieces = [data]
+        size = len(data)
+        for _ in range(_LOOKS):
+            if size >= _ENOUGH:
+                break
+            await asyncio.sleep(0)
+            pieces.append(self._request.content.read_nowait(self._limits.batch - size))
+            size += len(pieces[-1])
+        return data if size == len(data) else b"".join(pieces)
 
     async def _say_continue(self) -> None:
         """Ask a client that waits for it to send its body."""
