@@ -37,6 +37,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
 _THREADS: Final = 8  # of one disk: a disk that hangs must not stop the others
 _SETTLE_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 5.0
 
 Identity = tuple[int, int, int | None]
 
@@ -58,7 +59,7 @@ class LocalDisk:
         self._identity: Identity | None = None
         self._objects_apart = False  # ANNEX/objects was seen on a disk of its own
         self._generation = -1
-        self._pool: ThreadPoolExecutor | None = None
+        self._pools: dict[bool, ThreadPoolExecutor] = {}  # for writing, and for reading
         if repository is not None:
             self._adopt(repository)
 
@@ -154,11 +155,17 @@ class LocalDisk:
 
     # Threads
 
-    def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Start `work` in a thread of this disk."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"disk {self.name}")
-        return self._pool.submit(work)
+    def submit(self, work: Callable[[], T], *, writing: bool = False) -> Future[T]:
+        """Start `work` in a thread of this disk.
+
+        Who writes has threads of its own: many may be waiting for the journal, which another
+        process holds, and nobody who only reads should wait for them.
+        """
+        pool = self._pools.get(writing)
+        if pool is None:
+            name = f"{'writing' if writing else 'reading'} {self.name}"
+            pool = self._pools[writing] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+        return pool.submit(work)
 
     async def call(
         self,
@@ -172,7 +179,7 @@ class LocalDisk:
         When this is cancelled, what `work` made is undone. A thread cannot be stopped: it is
         waited for only briefly, since a disk can hang; `undo` runs whenever it ends.
         """
-        return await self.wait(self.submit(work), undo, writing=writing)
+        return await self.wait(self.submit(work, writing=writing), undo, writing=writing)
 
     async def wait(
         self,
@@ -193,18 +200,23 @@ class LocalDisk:
 
     async def clean_up(self, work: Callable[[], None]) -> None:
         """Run `work` in a thread, come what may; a disk that hangs is not waited for long."""
-        await settle(self.submit(work))
+        await settle(self.submit(work, writing=True))
 
     async def aclose(self) -> None:
         """Wait for the threads and close the repository. A disk that hangs is left alone."""
-        pool, self._pool = self._pool, None
+        pools, self._pools = list(self._pools.values()), {}
         repository, self._repository = self._repository, None
-        if pool is not None:
-            last = pool.submit(lambda: None if repository is None else repository.close())
-            await settle(last)
-            pool.shutdown(wait=False)
-        elif repository is not None:
-            repository.close()
+
+        def close() -> None:
+            for pool in pools:
+                pool.shutdown()
+            if repository is not None:
+                repository.close()
+
+        closer = ThreadPoolExecutor(1, thread_name_prefix=f"closing {self.name}")
+        future = closer.submit(close)
+        closer.shutdown(wait=False)
+        await settle(future, _CLOSE_SECONDS)
 
 
 def _identity_of(repository: Repository) -> Identity | None:
@@ -230,11 +242,11 @@ def _undo(done: Future[T], undo: Callable[[T], None]) -> None:
             undo(done.result())
 
 
-async def settle(future: Future[T]) -> None:
+async def settle(future: Future[T], seconds: float = _SETTLE_SECONDS) -> None:
     """Wait a moment for a thread, whatever becomes of it, also while being cancelled."""
     thread = asyncio.wrap_future(future)
     thread.add_done_callback(lambda done: done.cancelled() or done.exception())
-    waiting = asyncio.ensure_future(asyncio.wait([thread], timeout=_SETTLE_SECONDS))
+    waiting = asyncio.ensure_future(asyncio.wait([thread], timeout=seconds))
     cancelled = False
     while not waiting.done():
         try:

@@ -245,9 +245,9 @@ class _Pump:
             return
         await self.drain()
         receiving, hashing = self._receiving, self._hashing
-        self._flight.append(self._disk.submit(lambda: receiving.write(batch)))
+        self._flight.append(self._disk.submit(lambda: receiving.write(batch), writing=True))
         if hashing is not None:
-            self._flight.append(self._disk.submit(lambda: _update(hashing, batch)))
+            self._flight.append(self._disk.submit(lambda: _update(hashing, batch), writing=True))
 
     async def drain(self) -> None:
         """Wait until all is written and hashed that was put."""

@@ -23,6 +23,7 @@ from tests.support.annexrepo import HERE, THERE, descriptors, git, key_of, make_
 from tests.support.localnode import VERBS, Node, call, lock
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote, content_from
+from tests.support.wait import wait_until
 from tests.unit.remotes.contract import (
     CALLER,
     LARGE,
@@ -316,4 +317,20 @@ async def test_a_cancelled_call_leaves_nothing(node: Node, verb: str) -> None:
     if not await node.remote.check_present(key, caller=CALLER):
         await put(node.remote, LARGE)
     assert (await node.remote.remove(key, caller=CALLER)).removed
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_who_reads_does_not_wait_for_who_writes(node: Node) -> None:
+    """Another process holds the journal: stores wait for it, and nothing else does."""
+    key = await put(node.remote, LARGE)
+    locker = node.repository.locker
+    with locker.exclusive(node.repository.lock_path("journal")):
+        stores = [asyncio.create_task(put(node.remote, b"%d" % number)) for number in range(20)]
+        # Eight have placed their object, next to LARGE, and wait to record it.
+        await asyncio.to_thread(wait_until, lambda: len(node.files("objects")) == 9)
+        assert await read(node.remote, key) == LARGE
+        assert not any(task.done() for task in stores)
+    await asyncio.gather(*stores)
+    assert len(node.files("objects")) == 21
     await node.remote.aclose()
