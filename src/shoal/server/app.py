@@ -37,7 +37,7 @@ from shoal.server.messages import complain, public_status, public_text
 from shoal.server.options import Limits
 from shoal.server.permissions import Denied, Permissions
 from shoal.server.target import Directory, Target
-from shoal.server.uploads import receive_key
+from shoal.server.uploads import Uploads, receive_key
 from shoal.values.key import Key
 
 _Handler = Callable[["App", web.BaseRequest, Request, Target], Awaitable[web.StreamResponse]]
@@ -50,6 +50,7 @@ class App:
         self._directory = directory
         self._permissions = permissions
         self._limits = limits
+        self._uploads = Uploads(limits)
         self.locks = LockRegistry(limits.locked_files)
         self._ending = False
         self._running = 0  # requests that are being answered; those that keep a lock left out
@@ -132,7 +133,7 @@ class App:
         async with target.site.slots.transfer():
             _still_there(request)
             return await receive_key(
-                request, asked, _key(asked), target.remote, _caller(asked), self._limits
+                request, asked, _key(asked), target.remote, _caller(asked), self._uploads
             )
 
     async def _put_offset(

@@ -27,7 +27,7 @@ class Limits:
     request_line: int = 64 * 1024  # bytes of method, path and parameters
     header_field: int = 16 * 1024  # bytes of one header
     headers: int = 100
-    read_ahead: int = 128 * 1024  # bytes of a body that nobody has asked for yet
+    read_ahead: int = 64 * 1024  # bytes of a body that nobody has asked for yet
     batch: int = 1 << 20  # bytes of a body that are handed on at once
 
 

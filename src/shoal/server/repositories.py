@@ -83,10 +83,11 @@ class RepositoriesBelow(Directory):
                 site = await self._site((found.path, found.uuid))
                 remote = await site.remote(uuid)
             except (ShoalError, OSError) as error:
-                if await asyncio.to_thread(is_repository, found.path):
+                complain(f"{found.path}: {error}")
+                if not await asyncio.to_thread(is_repository, found.path):
+                    await self._forget(found)
+                elif found.uuid == uuid:
                     raise
-                complain(f"{found.path} is no longer served: {error}")
-                await self._forget(found)
                 continue
             if remote is not None:
                 self._served_by[uuid] = found.uuid

@@ -8,7 +8,8 @@ is no content of the key. The client hears `stored: false` in all of these cases
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -27,6 +28,27 @@ _ENOUGH = 512 * 1024
 """Bytes of a body that are handed on without a look whether there are more."""
 
 _LOOKS = 4
+_SMALLEST_BATCH = 64 * 1024
+_BUFFERED = 8 << 20
+"""Bytes that all uploads together should have in memory here, roughly."""
+
+
+class Uploads:
+    """The uploads that are under way, which share the memory for bodies."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._count = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[int]:
+        """Give the number of bytes that one more upload reads at once."""
+        self._count += 1
+        try:
+            fair = _BUFFERED // self._count
+            yield max(_SMALLEST_BATCH, min(fair, self.limits.batch))
+        finally:
+            self._count -= 1
 
 
 class BodyBroken(RemoteUnavailable):
@@ -42,7 +64,7 @@ async def receive_key(
     key: Key,
     remote: Remote,
     caller: Caller,
-    limits: Limits,
+    uploads: Uploads,
 ) -> web.StreamResponse:
     """Answer a put. Raises what Remote.begin_store() and Upload.store() raise."""
     if asked.data_present:
@@ -52,21 +74,22 @@ async def receive_key(
     if isinstance(begun, AlreadyPresent):
         return _answer(asked, StoreResult(True, begun.stored_in))
     async with begun as upload:
-        result = await _store(request, asked, upload, limits)
+        with uploads.one_more() as batch:
+            result = await _store(request, asked, upload, uploads.limits.stall, batch)
     if result.error:
         complain(f"receiving {key}: {result.error}")
     return _answer(asked, result)
 
 
 async def _store(
-    request: web.BaseRequest, asked: Request, upload: Upload, limits: Limits
+    request: web.BaseRequest, asked: Request, upload: Upload, stall: float, batch: int
 ) -> StoreResult:
     start, length = asked.offset or 0, asked.data_length or 0
     skip = upload.offset - start
     announced = request.content_length
     if not 0 <= skip <= length or (announced is not None and announced > length):
         return _NOT_STORED
-    content = BodyContent(request, length, skip, upload.offset, limits)
+    content = BodyContent(request, length, upload.offset, skip=skip, stall=stall, batch=batch)
     try:
         return await upload.store(content)
     except RemoteUnavailable:
@@ -80,15 +103,27 @@ def _answer(asked: Request, result: StoreResult) -> web.StreamResponse:
 
 
 class BodyContent(Content):
-    """The body of a put: `length` bytes, of which the first `skip` are known already."""
+    """The body of a put: `length` bytes, of which the first `skip` are known already.
+
+    `offset` is where the others belong, `batch` how many bytes are read at once, and `stall`
+    for how many seconds nothing may come.
+    """
 
     def __init__(
-        self, request: web.BaseRequest, length: int, skip: int, offset: int, limits: Limits
+        self,
+        request: web.BaseRequest,
+        length: int,
+        offset: int,
+        *,
+        skip: int,
+        stall: float,
+        batch: int,
     ) -> None:
         self._request = request
         self._length = length
         self._skip = skip
-        self._limits = limits
+        self._stall = stall
+        self._batch = batch
         self.offset = offset
         self.size = length - skip
         self.broken: BodyBroken | None = None
@@ -119,11 +154,11 @@ class BodyContent(Content):
     async def _read(self) -> bytes:
         """Give the next bytes of the body, b"" at its end."""
         try:
-            async with asyncio.timeout(self._limits.stall):
-                first = await self._request.content.read(self._limits.batch)
+            async with asyncio.timeout(self._stall):
+                first = await self._request.content.read(self._batch)
             return await self._with_more(first) if first else first
         except TimeoutError:
-            raise self._break(f"nothing came for {self._limits.stall:g} seconds") from None
+            raise self._break(f"nothing came for {self._stall:g} seconds") from None
         except web.RequestPayloadError as error:
             raise self._break("the body is broken") from error
         except ConnectionError as error:
@@ -137,7 +172,7 @@ class BodyContent(Content):
             if size >= _ENOUGH:
                 break
             await asyncio.sleep(0)
-            pieces.append(self._request.content.read_nowait(self._limits.batch - size))
+            pieces.append(self._request.content.read_nowait(self._batch - size))
             size += len(pieces[-1])
         return data if size == len(data) else b"".join(pieces)
 

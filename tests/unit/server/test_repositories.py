@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -226,4 +227,23 @@ async def test_a_directory_that_goes_away_does_not_end_the_server(
     assert await name_of(directory, "unknown") is None
     assert await name_of(directory, "u-one") == "u-one"
     assert "/top" in capfd.readouterr().err
+    await directory.aclose()
+
+
+@in_loop
+async def test_a_repository_that_cannot_be_used_stands_in_no_other_s_way(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    disk = Disk()
+    broken = tmp_path / "broken"
+    (broken / ".git").mkdir(parents=True)
+    disk.finder.there.append(Found(str(broken), UUID("u-broken"), True))
+    disk.make("gateway", "proxied", gateway=True)
+    directory = disk.directory()
+    await directory.look()
+    assert await name_of(directory, "proxied") == "proxied"
+    assert await name_of(directory, "unknown") is None
+    with pytest.raises(NotARepository):
+        await directory.find(UUID("u-broken"))
+    assert str(broken) in capfd.readouterr().err
     await directory.aclose()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import pytest
 
 from shoal.errors import ContentLocked, NotEnoughSpace, RemoteRefused
 from shoal.server.options import Limits
+from shoal.server.uploads import Uploads
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.loop import in_loop, until
@@ -375,3 +377,15 @@ async def test_a_large_body_is_read_at_the_pace_of_the_remote() -> None:
         assert (await read_answer(reader)).body == STORED
         await sent
     assert remote.objects == {key: content}
+
+
+def test_many_uploads_share_the_memory_for_bodies() -> None:
+    uploads = Uploads(Limits())
+    with ExitStack() as stack:
+        batches = [stack.enter_context(uploads.one_more()) for _ in range(300)]
+        assert batches[0] == 1 << 20
+        assert batches == sorted(batches, reverse=True)
+        assert batches[-1] == 64 * 1024
+        assert sum(batches) < 64 << 20
+    with uploads.one_more() as batch:
+        assert batch == 1 << 20
