@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from shoal.errors import (
     NotEnoughSpace,
     RemoteRefused,
     RemoteUnavailable,
+    TransferInProgress,
 )
 from shoal.remotes.local import LocalRemote
 from tests.support.annexrepo import HERE, THERE, git, key_of, make_annex
@@ -196,4 +200,50 @@ async def test_the_disk_reserve_is_kept(tmp_path: Path) -> None:
         await begin(node.remote, key_of(SMALL))
     git(node.path, "config", "annex.diskreserve", "1 kB")
     await put(node.remote, SMALL)
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_disk_that_hangs_holds_nobody(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancelled call comes back soon, other disks go on, and what the hanging thread held is
+    freed when it gets on."""
+    key = key_of(LARGE)
+    other_path = tmp_path / "other disk"
+    make_annex(other_path, bare=True).close()
+    other = LocalRemote(str(other_path), HERE)
+    await put(node.remote, SMALL)
+    hanging, go_on = threading.Event(), threading.Event()
+    real = os.writev
+
+    def writev(fd: int, buffers: list[memoryview]) -> int:
+        if str(node.path) in os.readlink(f"/proc/self/fd/{fd}"):
+            hanging.set()
+            go_on.wait(60)
+        return real(fd, buffers)
+
+    monkeypatch.setattr(os, "writev", writev)
+
+    async def store() -> None:
+        async with await begin(node.remote, key) as upload:
+            await upload.store(content_from(LARGE, chunk=1_000_000))
+
+    task = asyncio.create_task(store())
+    await asyncio.to_thread(hanging.wait, 60)
+    started = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - started < 10
+    await put(other, LARGE)
+    with pytest.raises(TransferInProgress):
+        await begin(node.remote, key)
+    go_on.set()
+    await node.remote.aclose()
+    monkeypatch.undo()
+    assert [name for name in node.files("transfer") if not name.startswith("failed/")] == []
+    async with await begin(node.remote, key) as upload:
+        assert upload.offset > 0
+    await other.aclose()
     await node.remote.aclose()
