@@ -44,7 +44,7 @@ def migrated(repository: Repository, key: Key, backend: str, file: str | None) -
 
     That is between a hash and the same hash with extensions. Else the key itself is given.
     """
-    from shoal.annex.calckey import extension_for
+    from shoal.git.keymaking import extension_for
 
     target = os.fsencode(backend)
     if target == key.backend or hash_name(key.backend) != hash_name(target):
@@ -53,7 +53,7 @@ def migrated(repository: Repository, key: Key, backend: str, file: str | None) -
     if has_extension(target):
         if file is None:
             return key
-        name = checksum + extension_for(repository, file, target)
+        name = checksum + extension_for(repository.config, file, target)
     else:
         name = checksum if dot or extension else key.name
     return Key(target, name, key.size, key.mtime)

@@ -60,6 +60,8 @@ class Context:
         self.commits = True
         """Whether what the command recorded is committed to the git-annex branch at its end."""
         self.announces_commit = True
+        self.staged = False
+        """Whether the command put anything into the git index."""
 
     @cached_property
     def found_repository(self) -> Repository:
@@ -82,9 +84,11 @@ class Context:
 
         Raises NotARepository. A clone of a git-annex repository is initialised now.
         """
-        from shoal.git.init import ensure_initialised
-
         repository = self.found_repository
+        if repository.is_initialised:
+            return repository
+        from shoal.git.init import ensure_initialised  # slow to import
+
         try:
             ensure_initialised(repository, HOOK_COMMANDS)
         except NotARepository as error:
@@ -122,7 +126,7 @@ class Context:
     def _commit(self) -> None:
         repository = self.found_repository
         always = repository.config.get_bool("annex.alwayscommit", True)
-        if always and repository.branch.commit() and self.announces_commit:
+        if always and (repository.branch.commit() or self.staged) and self.announces_commit:
             self.out.note("recording state in git...")
 
 

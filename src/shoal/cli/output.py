@@ -46,6 +46,8 @@ class Subject:
 class Output:
     """The output of one command."""
 
+    program = "shoal"
+
     def __init__(
         self,
         command: str,
@@ -71,11 +73,16 @@ class Output:
         return 1 if self.failed else 0
 
     def item(
-        self, subject: Subject | None = None, *, given: Sequence[str] = (), command: str = ""
+        self,
+        subject: Subject | None = None,
+        *,
+        given: Sequence[str] = (),
+        command: str = "",
+        hidden: bool = False,
     ) -> Item:
         """Begin an item: use it with `with`. `given` are the words of the command line
-        that it comes from."""
-        return Item(self, command or self.command, subject or Subject(), given)
+        that it comes from. A `hidden` one is shown as JSON only."""
+        return Item(self, command or self.command, subject or Subject(), given, hidden)
 
     def line(self, text: str = "", end: str = "\n") -> None:
         """Show one line that is not part of an item."""
@@ -108,7 +115,7 @@ class Output:
 
     def complain(self, text: str) -> None:
         """Say on stderr what is wrong, in one sentence; the exit code is the caller's."""
-        self.say(f"shoal: {text}")
+        self.say(f"{self.program}: {text}")
 
     def say(self, text: str) -> None:
         """Put a line on stderr."""
@@ -135,7 +142,14 @@ class Output:
 class Item:
     """One thing that a command does: a key, a file, a setting."""
 
-    def __init__(self, out: Output, command: str, subject: Subject, given: Sequence[str]) -> None:
+    def __init__(
+        self,
+        out: Output,
+        command: str,
+        subject: Subject,
+        given: Sequence[str],
+        hidden: bool = False,
+    ) -> None:
         self._out = out
         self._command = command
         self._subject = subject
@@ -148,7 +162,7 @@ class Item:
         self._line_open = False
         self._meter = ""
         self._last_progress = float("-inf")
-        self._shown = not out.json and not out.quiet
+        self._shown = not (out.json or out.quiet or hidden)
 
     def __enter__(self) -> Self:
         self._put(f"{self._command} {self._subject} ", open_line=True)
@@ -162,7 +176,7 @@ class Item:
     ) -> bool:
         expected = isinstance(error, ShoalError)
         if isinstance(error, ShoalError):
-            self.error(f"shoal: {error}")
+            self.error(f"{self._out.program}: {error}")
             self._failed = True
         if error is None or expected:
             self._end()
