@@ -13,11 +13,15 @@ from tests.support.annexrepo import git
 _TOP = Path(__file__).parent.parent.parent
 
 
-def use_filters(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have git run shoal's filter process, and shoal fill files after a checkout."""
+def use_filters(work: Path, monkeypatch: pytest.MonkeyPatch, *, one_by_one: bool = False) -> None:
+    """Have git run shoal's filters: one process for all files, or one for each."""
     path = os.pathsep.join([str(_TOP), *filter(None, [os.environ.get("PYTHONPATH")])])
     monkeypatch.setenv("PYTHONPATH", path)
     process = f"{sys.executable} -m tests.support.filter_process"
-    git(work, "config", "filter.annex.process", process)
+    if one_by_one:
+        git(work, "config", "filter.annex.clean", f"{process} clean %f")
+        git(work, "config", "filter.annex.smudge", f"{process} smudge %f")
+    else:
+        git(work, "config", "filter.annex.process", process)
     (work / ".git" / "info").mkdir(exist_ok=True)
     (work / ".git" / "info" / "attributes").write_text("* filter=annex\n")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from shoal.git.filerules import FileRules
 from shoal.git.indexlookup import IndexLookup
@@ -29,6 +30,7 @@ from shoal.values.key import Key
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
 
+_PIECE: Final = 1 << 20
 ENOUGH: Final = MAX_POINTER + 1
 """How many bytes of a content show whether it is a pointer."""
 
@@ -165,6 +167,36 @@ class Smudger:
             return
         log = SmudgeLog(self._repository)
         log.add(key, os.fsencode(path))
+
+
+def clean_stream(
+    smudger: Smudger,
+    file: str,
+    source: IO[bytes],
+    target: IO[bytes],
+    warn: Callable[[str], None],
+) -> None:
+    """Be git's clean filter for one file: its content comes from `source`, and `target` gets
+    what git is to store. The rest of an annexed content is not read."""
+    start = source.read(ENOUGH)
+    cleaned = smudger.clean(file, start)
+    if cleaned.warning:
+        warn(cleaned.warning)
+    if cleaned.pointer is not None:
+        target.write(cleaned.pointer)
+        return
+    target.write(start)
+    while piece := source.read(_PIECE):
+        target.write(piece)
+
+
+def smudge_stream(smudger: Smudger, file: str, source: IO[bytes], target: IO[bytes]) -> None:
+    """Be git's smudge filter for one file: its content goes through unchanged."""
+    start = source.read(ENOUGH)
+    smudger.smudge(file, start)
+    target.write(start)
+    while piece := source.read(_PIECE):
+        target.write(piece)
 
 
 class SmudgeLog:

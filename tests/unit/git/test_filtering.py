@@ -23,10 +23,12 @@ LARGE_KEY = key_of(LARGE, extension=b"")
 class Work:
     """A work tree whose files git filters through shoal."""
 
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, *, one_by_one: bool = False
+    ) -> None:
         self.path = root / "work"
         self.repository: Repository = make_annex(self.path)
-        use_filters(self.path, monkeypatch)
+        use_filters(self.path, monkeypatch, one_by_one=one_by_one)
 
     def set(self, name: str, value: str) -> None:
         git(self.path, "config", name, value)
@@ -182,6 +184,23 @@ def test_a_checkout_fills_files_afterwards(work: Work) -> None:
     assert log.read_text() == ""
     assert work.status == ""
     update(work.repository)
+
+
+def test_filters_can_be_run_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As old versions of git do it, and as git-annex configures it besides."""
+    work = Work(tmp_path, monkeypatch, one_by_one=True)
+    work.set("annex.largefiles", "largerthan=1kb and not include=*.c")
+    assert work.add("file", LARGE) == format_pointer(LARGE_KEY)
+    assert work.add("code.c", LARGE * 10) == LARGE * 10
+    git(work.path, "commit", "-qm", "files")
+    for name in ("file", "code.c"):
+        (work.path / name).unlink()
+    git(work.path, "checkout", ".")
+    assert (work.path / "file").read_bytes() == format_pointer(LARGE_KEY)
+    assert (work.path / "code.c").read_bytes() == LARGE * 10
+    update(work.repository)
+    assert (work.path / "file").read_bytes() == LARGE
+    assert work.status == ""
 
 
 def test_what_is_noted_meanwhile_stays_noted(work: Work) -> None:
