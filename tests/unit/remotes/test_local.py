@@ -62,6 +62,19 @@ class TestLocalRemoteWithWorkTree(TestLocalRemote):
         await remote.aclose()
 
 
+class TestLocalRemoteWithPidLock(RemoteContract):
+    """A repository on a file system without locks, which has one lock for everything."""
+
+    @asynccontextmanager
+    async def opened(self, directory: Path) -> AsyncIterator[Remote]:
+        config = {"annex.pidlock": "true"}
+        make_annex(directory / "repo", bare=True, config=config).close()
+        remote = LocalRemote(str(directory / "repo"), HERE, name="node")
+        yield remote
+        await remote.aclose()
+        assert not (directory / "repo" / "annex" / "pidlock").exists()
+
+
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
