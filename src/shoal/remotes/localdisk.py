@@ -191,6 +191,8 @@ class LocalDisk:
         """As call(), for work that was submitted before."""
         try:
             with self.answering(writing=writing):
+                if future.done():
+                    return future.result()
                 return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if undo is not None:
