@@ -169,9 +169,11 @@ class BodyContent(Content):
         pieces = [data]
         size = len(data)
         for _ in range(_LOOKS):
-            if size >= _ENOUGH:
+            if size >= min(_ENOUGH, self._batch):
                 break
             await asyncio.sleep(0)
+            if self._request.content.exception() is not None:
+                break  # for the next read to say: what came until then is kept
             pieces.append(self._request.content.read_nowait(self._batch - size))
             size += len(pieces[-1])
         return data if size == len(data) else b"".join(pieces)

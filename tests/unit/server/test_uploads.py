@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 
 import pytest
 
 from shoal.errors import ContentLocked, NotEnoughSpace, RemoteRefused
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, StoreResult, Upload
+from shoal.remotes.content import Chunk, Content, StreamContent
 from shoal.server.options import Limits
 from shoal.server.uploads import Uploads
 from shoal.values.key import Key
@@ -389,3 +391,49 @@ def test_many_uploads_share_the_memory_for_bodies() -> None:
         assert sum(batches) < 64 << 20
     with uploads.one_more() as batch:
         assert batch == 1 << 20
+
+
+class Noting(MemoryRemote):
+    """Notes how large the chunks of uploads are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        begun = await super().begin_store(key, file=file, caller=caller)
+        return begun if isinstance(begun, AlreadyPresent) else NotingUpload(self, begun)
+
+
+class NotingUpload(Upload):
+    def __init__(self, remote: Noting, upload: Upload) -> None:
+        self._remote = remote
+        self._upload = upload
+        self.offset = upload.offset
+
+    async def store(self, content: Content) -> StoreResult:
+        async def noted() -> AsyncIterator[Chunk]:
+            async for chunk in content.stream():
+                self._remote.sizes.append(len(chunk))
+                yield chunk
+
+        passed = StreamContent(noted(), size=content.size, offset=content.offset)
+        return await self._upload.store(passed)
+
+    async def aclose(self) -> None:
+        await self._upload.aclose()
+
+
+@pytest.mark.parametrize("batch", [1000, 64 * 1024, 1 << 20])
+@in_loop
+async def test_pieces_of_a_body_are_no_larger_than_wanted(batch: int) -> None:
+    remote = Noting()
+    content = bytes(range(256)) * 8_000
+    async with serving(remote, limits=Limits(batch=batch)) as server:
+        answer = await put(server, key_of(content), content)
+        assert answer.body == STORED
+    assert remote.objects == {key_of(content): content}
+    assert max(remote.sizes) <= max(batch, 64 * 1024)
+    assert sum(remote.sizes) == len(content)
