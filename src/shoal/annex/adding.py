@@ -11,12 +11,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from shoal.annex.files import UnknownPath
-from shoal.annex.largefiles import LARGE_FILES, LargeFiles, is_dotfile
-from shoal.errors import ConfigError
-from shoal.git.attributes import Attributes
+from shoal.git.filerules import FileRules
 from shoal.git.ingest import Ingester
 from shoal.git.inodecache import InodeCache
-from shoal.git.keymaking import can_make_keys, default_backend
 from shoal.git.pointers import read_pointer
 from shoal.git.process import GitError
 from shoal.git.staging import Stager
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from shoal.annex.session import Session
     from shoal.values.key import Key
 
-_BACKEND = "annex.backend"
 _MANY = 1000  # files given to one git command
 _NO_FILTER = tuple(
     word for name in ("clean", "smudge", "process") for word in ("-c", f"filter.annex.{name}=")
@@ -63,7 +59,7 @@ class Adding:
     """Adds files of one work tree. Use it with `with`: at the end all is staged in git.
 
     `backend` is the one to make keys with, whatever is configured. `size` overrides
-    annex.largefiles. Raises ConfigError for a backend that cannot make keys.
+    annex.largefiles.
     """
 
     def __init__(
@@ -72,9 +68,7 @@ class Adding:
         self._session = session
         self._repository = session.repository
         self._size = size
-        self._backend = None if backend is None else _usable(backend)
-        self._large = LargeFiles(session)
-        self._attributes = Attributes(session.repository.git, [LARGE_FILES, _BACKEND])
+        self._rules = FileRules(session.repository, backend=backend)
         self._ingester = Ingester(session.repository)
         self._stager = Stager(session.repository)
         self._lock = threading.Lock()  # of the stager
@@ -174,10 +168,9 @@ class Adding:
     def _way_of_content(self, path: str, size: int) -> Way:
         if self._size is not None:
             return Way.ANNEX if self._size is Size.LARGE else Way.SMALL
-        if is_dotfile(path) and not self._large.takes_dotfiles:
+        if self._rules.counts_as_dotfile(path):
             return Way.DOTFILE
-        attribute = self._attributes.of(path).get(LARGE_FILES)
-        return Way.ANNEX if self._large.is_large(path, size, attribute) else Way.SMALL
+        return Way.SMALL if self._rules.is_large(path, size) is False else Way.ANNEX
 
     def annex(self, file: FileToAdd, progress: Callable[[int], None] | None = None) -> Key:
         """Add a file to the annex; give its key. May be called from several threads.
@@ -185,10 +178,9 @@ class Adding:
         Raises CannotAdd, ConfigError, InsecureKey: then the file is as it was.
         """
         full = self._session.work_tree.full(file.path)
-        unlocked = self._large.is_unlocked(file.path, os.lstat(full).st_size)
-        done = self._ingester.add(
-            file.path, self._backend_for(file.path), unlocked=unlocked, progress=progress
-        )
+        unlocked = self._rules.is_added_unlocked(file.path, os.lstat(full).st_size)
+        backend = self._rules.backend_for(file.path)
+        done = self._ingester.add(file.path, backend, unlocked=unlocked, progress=progress)
         with self._lock:
             self._stager.add(done.staged)
         return done.key
@@ -198,12 +190,6 @@ class Adding:
         self._for_git.append(file.path)
         if len(self._for_git) >= _MANY:
             self._flush_git()
-
-    def _backend_for(self, path: str) -> bytes:
-        if self._backend is not None:
-            return self._backend
-        attribute = self._attributes.of(path).get(_BACKEND)
-        return _usable(attribute) if attribute else default_backend(self._repository.config)
 
     def _flush_git(self) -> None:
         paths, self._for_git = self._for_git, []
@@ -226,14 +212,7 @@ class Adding:
         try:
             self.flush()
         finally:
-            self._attributes.close()
-
-
-def _usable(backend: str) -> bytes:
-    raw = os.fsencode(backend)
-    if not can_make_keys(raw):
-        raise ConfigError(f"unknown backend {backend}")
-    return raw
+            self._rules.close()
 
 
 def _above(path: str) -> Iterator[str]:

@@ -1,0 +1,82 @@
+"""`shoal smudge` and `shoal filter-process`: git's filter for annexed files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import closing
+
+from shoal.cli.arguments import Parser
+from shoal.cli.context import Context
+from shoal.errors import ShoalError
+
+_WAYS = "(FILE [--clean] | --update)"
+
+
+def add_arguments(parser: Parser) -> None:
+    if parser.command == "smudge":
+        parser.add_argument("file", metavar="FILE", nargs="?")
+        parser.add_argument("--clean", action="store_true", help="clean filter")
+        parser.add_argument("--update", action="store_true", help="populate annexed files")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    # git may hold its index while it filters, and a commit of the branch can wait.
+    context.commits = False
+    if context.command == "filter-process":
+        return _serve(context)
+    if args.update:
+        return _update(context)
+    if args.file is None:
+        raise ShoalError(f"Missing: {_WAYS}")
+    return _clean(args.file, context) if args.clean else _smudge(args.file, context)
+
+
+def _serve(context: Context) -> int:
+    from shoal.git.filterprocess import serve
+    from shoal.git.smudge import Smudger
+
+    with closing(Smudger(context.repository)) as smudger:
+        serve(smudger, sys.stdin.buffer, sys.stdout.buffer, context.out.complain)
+    return 0
+
+
+def _update(context: Context) -> int:
+    from shoal.git.smudge import update
+
+    update(context.repository)
+    return 0
+
+
+def _clean(file: str, context: Context) -> int:
+    from shoal.git.smudge import ENOUGH, Smudger
+
+    start = sys.stdin.buffer.read(ENOUGH)
+    with closing(Smudger(context.repository)) as smudger:
+        cleaned = smudger.clean(file, start)
+    if cleaned.warning:
+        context.out.complain(cleaned.warning)
+    if cleaned.pointer is not None:
+        context.out.write_bytes(cleaned.pointer)
+        _drain()
+        return 0
+    context.out.write_bytes(start)
+    while piece := sys.stdin.buffer.read(ENOUGH):
+        context.out.write_bytes(piece)
+    return 0
+
+
+def _smudge(file: str, context: Context) -> int:
+    from shoal.git.smudge import Smudger
+
+    content = sys.stdin.buffer.read()
+    with closing(Smudger(context.repository)) as smudger:
+        smudger.smudge(file, content)
+    context.out.write_bytes(content)
+    return 0
+
+
+def _drain() -> None:
+    """Read what git still sends: else it fails to write."""
+    while sys.stdin.buffer.read(1 << 20):
+        pass
