@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import free_port, left_behind, objects_of
+from tests.support.gateway import free_port, left_behind, make_gateway, objects_of
 from tests.support.raw_http import CLIENT, RawClient, key_of
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.wait import wait_until
@@ -328,3 +328,33 @@ def test_ports_are_free_again_at_once(world: World, repo: Path) -> None:
     for _ in range(2):
         with server_process(world, repo, "-J2", "--wideopen", port=port) as server:
             assert server.raw(repo).present(key_of(b"x")) is False
+
+
+def test_gateways_below_directories_serve_their_clusters(world: World) -> None:
+    """Also what they begin to serve while the server runs."""
+    gateway = make_gateway(world, nodes=2)
+    world.make("plain")
+    content = os.urandom(100_000)
+    key = key_of(content)
+    options = ("-J4", "--wideopen", f"--directory={world.root}")
+    outside = world.root / "home"
+    outside.mkdir()
+    with server_process(world, outside, *options) as server:
+        cluster = RawClient(server.port, gateway.cluster)
+        nodes = sorted(gateway.uuid_of(node) for node in gateway.nodes)
+        stored = cluster.put(key, content).json()
+        assert stored["stored"] is True
+        plus = stored["plusuuids"]
+        assert isinstance(plus, list)
+        assert sorted(plus) == nodes
+        assert [bool(objects_of(node, key)) for node in gateway.nodes] == [True, True]
+        assert server.raw(gateway.path).present(key) is False
+        third = world.make("third")
+        world.git(gateway.path, "remote", "add", "third", third)
+        world.git(gateway.path, "config", "remote.third.annex-uuid", gateway.uuid_of(third))
+        world.git(gateway.path, "config", "remote.third.annex-proxy", "true")
+        world.annex(gateway.path, "updateproxy")
+        assert server.raw(third).put(key, content).json()["stored"] is True
+        assert objects_of(third, key)
+    assert left_behind(gateway.path) == []
+    assert gateway.uuid_of(third) in world.annex(gateway.path, "whereis", f"--key={key}")
