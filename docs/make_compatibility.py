@@ -24,6 +24,9 @@ NOTES = json.loads((HERE / "compatibility.json").read_text())
 _OPTION = re.compile(r"^ {2,4}(-.*?)(?: {2,}|$)")
 _LONG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _SHORT = re.compile(r"(?<![\w-])-[A-Za-z0-9()]")
+_SETTING = re.compile(r"annex(?:url|[.-][a-z0-9.-]+)")
+_NO_MATCHING = frozenset({"--all", "--branch", "--failed", "--key", "--unused", "-z"})
+_NO_MATCHING_TOO = ("--batch", "--json")
 _COMMAND = re.compile(r"^ {2}([a-z][a-z0-9-]*) +([A-Za-z].*)")
 
 
@@ -31,7 +34,7 @@ _COMMAND = re.compile(r"^ {2}([a-z][a-z0-9-]*) +([A-Za-z].*)")
 def help_text(program: str, *command: str) -> str:
     """Give what a program says about itself or one of its commands."""
     words = [program, *command, "--help"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def commands(program: str) -> dict[str, str]:
@@ -49,14 +52,21 @@ def options(program: str, command: str) -> frozenset[str]:
     return frozenset(found - {"--help"})
 
 
-def strings_in_code() -> set[str]:
-    """Give all string constants of the code, in lower case."""
-    return {
-        node.value.lower()
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+def names_in_code() -> set[str]:
+    """Give all that looks like a setting in the code's strings, in lower case.
+
+    Documentation does not count, nor the list of what `shoal config` may set.
+    """
+    found: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        if path == SOURCE / "logs" / "config.py":
+            continue
+        tree = ast.parse(path.read_bytes())
+        texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and id(node) not in texts:
+                found |= set(_SETTING.findall(str(node.value).lower()))
+    return found
 
 
 def listed(names: frozenset[str] | set[str]) -> str:
@@ -71,27 +81,14 @@ def command_rows(theirs: dict[str, str], ours: dict[str, str]) -> list[str]:
             list(pool.map(help_text, [program] * len(here), here))
     common = frozenset.intersection(*(options("git-annex", name) for name in here))
     matching = frozenset.intersection(*(options("git-annex", n) for n in ("find", "get", "drop")))
-    matching -= common
+    matching = frozenset(
+        name for name in matching - common - _NO_MATCHING if not name.startswith(_NO_MATCHING_TOO)
+    )
     have = frozenset.intersection(*(options("shoal", name) for name in here))
     have_matching = options("shoal", "find") & matching
     rows = ["| command | shoal | |", "|---|---|---|"]
     for name in sorted(theirs):
-        if name not in ours:
-            rows.append(f"| `{name}` | none | {theirs[name]} |")
-            continue
-        missing = options("git-annex", name) - common - options("shoal", name)
-        takes_matching = bool(options("git-annex", name) & matching)
-        if takes_matching and options("shoal", name) & matching:
-            missing -= matching
-        note = [NOTES["commands"][name]] if name in NOTES["commands"] else []
-        if takes_matching and matching <= missing:
-            missing -= matching
-            note.append("without matching options")
-            state = "partial"
-        else:
-            state = "partial" if missing or name in NOTES["partial commands"] else "full"
-        note += [f"without {listed(missing)}"] if missing else []
-        rows.append(f"| `{name}` | {state} | {'; '.join(note)} |")
+        rows.append(command_row(name, theirs[name], name in ours, common, matching))
     return [
         *rows,
         "",
@@ -105,13 +102,35 @@ def command_rows(theirs: dict[str, str], ours: dict[str, str]) -> list[str]:
     ]
 
 
+def command_row(
+    name: str, summary: str, is_here: bool, common: frozenset[str], matching: frozenset[str]
+) -> str:
+    """Give one command's row; `common` and `matching` options have places of their own."""
+    if not is_here:
+        return f"| `{name}` | none | {summary} |"
+    theirs, ours = options("git-annex", name) - common, options("shoal", name)
+    missing = theirs - ours
+    note = []
+    if matching <= theirs:
+        some = "only some" if ours & matching else "no"
+        if not matching <= ours:
+            note.append(f"{some} [matching options](#matching-options)")
+        missing -= matching
+    if missing:
+        note.append(f"without {listed(missing)}")
+    return f"| `{name}` | {'partial' if note else 'full'} | {'; '.join(note)} |"
+
+
 def setting_rows() -> list[str]:
-    known = strings_in_code()
+    known = names_in_code()
     rows = ["| git config | shoal | |", "|---|---|---|"]
     for name in NOTES["settings"]:
         state, note = NOTES["setting notes"].get(name, ("", ""))
         bare = name.removeprefix("remote.<name>.").removesuffix("<name>").lower()
-        used = bare in known or name.lower() in known
+        of_remotes = bare.replace("annex.", "annex-", 1)
+        used = bare in known or (
+            of_remotes in known and f"remote.<name>.{of_remotes}" in NOTES["settings"]
+        )
         rows.append(f"| `{name}` | {state or ('full' if used else 'none')} | {note} |")
     return rows
 
@@ -134,6 +153,7 @@ def page() -> str:
     if extra:
         lines += [f"Not in git-annex: {listed(set(extra))}.", ""]
     lines += [*command_rows(theirs, ours), "", "## Settings", "", *setting_rows(), ""]
+    lines += ["Settings of shoal's own:", "", *table("own settings"), ""]
     for section in ("Protocol", "Branch files"):
         lines += [f"## {section}", "", *table(section), ""]
     return "\n".join(lines).rstrip() + "\n"
