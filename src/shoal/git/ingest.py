@@ -77,8 +77,15 @@ class Ingester:
         else:
             key, target = self._add_locked(path, full, backend, progress)
             staged = Staged(os.fsencode(path), SYMLINK, os.fsencode(target))
-        self._repository.logs.set_location(key, self._repository.uuid, True)
+        self._record(key)
         return Ingested(key, staged)
+
+    def _record(self, key: Key) -> None:
+        """Record that the key is here, unless somebody dropped it at the same time."""
+        logs, here = self._repository.logs, self._repository.uuid
+        logs.set_location(key, here, True)
+        if self._objects.path(key) is None:
+            logs.set_location(key, here, False)
 
     # Locked
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from shoal.errors import ShoalError
+from shoal.errors import ContentLocked, ShoalError
 from shoal.git.contentlock import ContentLock, Promises, SharedLock
 from shoal.git.diskreserve import check_reserve
 from shoal.git.objectsettings import ObjectSettings
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from shoal.values.uuid import UUID
 
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+_WAITS: Final = 50
+_WAIT_SECONDS: Final = 0.1
 _ATTEMPTS: Final = 10  # to place an object while others remove empty directories
 
 
@@ -210,10 +213,11 @@ class ObjectStore:
         """Make the verified file `source`, on the same file system, the object of `key`.
 
         When there is an object already it stays, and `source` is deleted: then this is False.
-        Unlocked files of the key are filled.
+        Unlocked files of the key are filled. Raises ContentLocked when the present object is
+        being removed, and that does not end soon.
         """
         self.check_allowed(key)
-        if self.path(key) is not None:
+        if self._is_kept(key):
             os.unlink(source)
             return False
         freezer = self.settings.freezer
@@ -239,6 +243,17 @@ class ObjectStore:
         if self.settings.sync:
             _sync_directories(directory, self.settings.levels + 1)
         return True
+
+    def _is_kept(self, key: Key) -> bool:
+        """Tell whether there is an object that nobody is removing just now."""
+        for _ in range(_WAITS):
+            path = self.path(key)
+            if path is None:
+                return False
+            if not self.settings.locks.is_being_removed(path):
+                return True
+            time.sleep(_WAIT_SECONDS)
+        raise ContentLocked
 
     # Locking and removing
 

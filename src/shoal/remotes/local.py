@@ -29,7 +29,7 @@ from shoal.remotes.base import (
 from shoal.remotes.localcontent import FileContent
 from shoal.remotes.localdisk import LocalDisk
 from shoal.remotes.localhook import ContentHook
-from shoal.remotes.localupload import LocalUpload
+from shoal.remotes.localupload import REMOVED_MEANWHILE, LocalUpload
 
 if TYPE_CHECKING:
     from shoal.git.contentlock import SharedLock
@@ -165,7 +165,7 @@ class LocalRemote(Remote):
         )
         if isinstance(begun, AlreadyPresent):
             return begun
-        record = partial(self._record, begun.repository, key, True)
+        record = partial(self._record_presence, begun.repository, key)
         return LocalUpload(self._disk, key, begun.receiving, begun.equivalents, record)
 
     def _begin_store(self, key: Key, file: str, caller: Caller) -> _Store | AlreadyPresent:
@@ -197,8 +197,8 @@ class LocalRemote(Remote):
             self._disk.still_there()
             return StoreResult(False, error="the content is not there")
         self._check_writable()
-        self._record(repository, key, True)
-        return StoreResult(True)
+        stored = self._record_presence(repository, key)
+        return StoreResult(stored, error="" if stored else REMOVED_MEANWHILE)
 
     # Removing
 
@@ -297,6 +297,19 @@ class LocalRemote(Remote):
     async def commit(self) -> None:
         """Commit the journal to the git-annex branch. Nothing happens when it is empty."""
         await self._disk.call(lambda: self._disk.repository().branch.commit(), writing=True)
+
+    def _record_presence(self, repository: Repository, key: Key) -> bool:
+        """Record that the key is here; tell whether that is still so.
+
+        Who removes a content records that after it is gone. So what is there after this was
+        recorded is recorded rightly; what is not was removed by somebody at the same time.
+        """
+        self._record(repository, key, True)
+        if repository.objects.path(key) is not None:
+            return True
+        self._disk.still_there()
+        self._record(repository, key, False)
+        return False
 
     def _record(self, repository: Repository, key: Key, present: bool) -> None:
         repository.logs.set_location(key, self._info.uuid, present)

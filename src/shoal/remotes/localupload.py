@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from shoal.errors import LocalProtocolError, RemoteUnavailable
+from shoal.errors import ContentLocked, LocalProtocolError, RemoteUnavailable
 from shoal.remotes.base import StoreResult, Upload
 from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Region
 from shoal.remotes.localdisk import LocalDisk
@@ -34,6 +34,7 @@ _MISMATCH: Final = "Verification of content failed"
 _UNVOUCHED: Final = "content changed while it was being sent, and cannot be verified"
 _NOTHING: Final = "the content was not available to send"
 _SHORT: Final = "the content broke off"
+REMOVED_MEANWHILE: Final = "the content was removed at the same time"
 
 
 class LocalUpload(Upload):
@@ -45,9 +46,10 @@ class LocalUpload(Upload):
         key: Key,
         receiving: Receiving,
         equivalents: list[Key],
-        record: Callable[[], None],
+        record: Callable[[], bool],
     ) -> None:
-        """`record` writes the location log; it runs in a thread, once the object is there."""
+        """`record` writes the location log, in a thread, once the object is there, and tells
+        whether it still is."""
         self._disk = disk
         self._key = key
         self._receiving = receiving
@@ -219,12 +221,15 @@ class LocalUpload(Upload):
                 receiving.discard()
                 return StoreResult(False, error=_UNVOUCHED)
             receiving.finish()
-            self._record()
-            receiving.end(failed=False)
+            stored = self._record()
+            receiving.end(failed=not stored)
+        except ContentLocked as error:
+            receiving.end(failed=True)
+            return StoreResult(False, error=str(error))
         except BaseException:
             receiving.end(failed=True)
             raise
-        return StoreResult(True)
+        return StoreResult(stored, error="" if stored else REMOVED_MEANWHILE)
 
     def _is_hashed(self) -> bool:
         return checksum_in(self._key) is not None or bool(self._equivalents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,40 @@ def test_a_removal_leaves_nothing(tmp_path: Path) -> None:
         lock.remove()
     assert not store.present(KEY)
     assert list(Path(repository.annex_path("objects")).iterdir()) == []
+
+
+def test_an_object_that_is_being_removed_is_not_relied_on(tmp_path: Path) -> None:
+    """A new content waits until the old one is gone, and takes its place."""
+    repository = make_annex(tmp_path / "repo")
+    _put(repository)
+    second = Path(repository.annex_path("second"))
+    second.write_bytes(CONTENT)
+    lock = repository.objects.lock_removal(KEY)
+    placed: list[bool] = []
+    placing = threading.Thread(
+        target=lambda: placed.append(repository.objects.place(KEY, str(second)))
+    )
+    placing.start()
+    with lock:
+        assert second.exists()
+        lock.remove()
+    placing.join()
+    assert placed == [True]
+    assert repository.objects.present(KEY)
+
+
+def test_a_removal_that_takes_long_refuses_new_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new content is not lost: it stays where it was."""
+    repository = make_annex(tmp_path / "repo")
+    _put(repository)
+    second = Path(repository.annex_path("second"))
+    second.write_bytes(CONTENT)
+    monkeypatch.setattr("shoal.git.objects._WAIT_SECONDS", 0)
+    with repository.objects.lock_removal(KEY), pytest.raises(ContentLocked):
+        repository.objects.place(KEY, str(second))
+    assert second.read_bytes() == CONTENT
 
 
 def test_a_removal_that_is_not_made_changes_nothing(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from shoal.errors import (
     RemoteRefused,
     RemoteUnavailable,
 )
+from shoal.git.annexlogs import AnnexLogs
 from shoal.remotes.base import StoreResult
 from shoal.remotes.content import Chunk, Content, Region, StreamContent
 from shoal.remotes.local import LocalRemote
 from shoal.values.key import Key
+from shoal.values.uuid import UUID
 from tests.support.annexrepo import HERE, key_of
 from tests.support.localnode import Node, call, lock
 from tests.support.loop import in_loop
@@ -264,4 +266,32 @@ async def test_content_that_shrinks_breaks_off(node: Node) -> None:
         with pytest.raises(RemoteUnavailable, match="shorter"):
             async for _ in content.stream():
                 pass
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_removal_at_the_same_time_leaves_no_false_log(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody removes the content after it was placed and before that is recorded."""
+    key = key_of(SMALL)
+    set_location = AnnexLogs.set_location
+    removed: list[bool] = []
+
+    def slow(logs: AnnexLogs, about: Key, repository: UUID, present: bool) -> bool:
+        if present and not removed:
+            removed.append(True)
+            with node.repository.objects.lock_removal(about) as lock:
+                lock.remove()
+                set_location(logs, about, repository, False)
+        return set_location(logs, about, repository, present)
+
+    monkeypatch.setattr(AnnexLogs, "set_location", slow)
+    async with await begin(node.remote, key) as upload:
+        result = await upload.store(content_from(SMALL))
+    assert not result.stored
+    assert "removed" in result.error
+    assert node.log(key) == f"0 {HERE}"
+    await put(node.remote, SMALL)
+    assert node.log(key) == f"1 {HERE}"
     await node.remote.aclose()
