@@ -143,7 +143,9 @@ class Client:
         """Give the files of content locks, transfers and partial contents that are left."""
         found: list[str] = []
         for part, wanted in _TEMPORARY.items():
-            for directory, _, names in os.walk(self.repository.annex_path(part)):
+            for directory, below, names in os.walk(self.repository.annex_path(part)):
+                if "failed" in below:
+                    below.remove("failed")  # what failed is remembered, in the real program too
                 found += [os.path.join(directory, name) for name in names if wanted(name)]
         return found
 
