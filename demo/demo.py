@@ -210,6 +210,7 @@ def show_sizes() -> None:
 
 def show_what_next(address: str) -> None:
     shoal = shutil.which("shoal", path=environment()["PATH"])
+    cluster = run("git", "config", f"annex.cluster.{CLUSTER}", cwd=GATEWAY).strip()
     say(f"Done. The server still runs at http://{address}/git-annex/")
     print(f"""
 Some things to try:
@@ -217,12 +218,13 @@ Some things to try:
     cd {LAPTOP}
     alias shoal={shoal}
     shoal whereis library/
+    shoal find --in origin-node-a
     shoal drop film.bin && shoal get film.bin
     shoal copy --to origin-node-a film.bin
+    curl -I http://{address}/git-annex/{cluster}/key/$(shoal lookupkey film.bin)
     cd {GATEWAY}
-    shoal find --in node-a
     shoal wanted node-a
-    curl -I http://{address}/git-annex/$(git config annex.uuid)/key/some-key
+    shoal info node-a
 
 A real git-annex can be used in the same directories, too. Stop the server and remove
 everything with:

@@ -122,7 +122,7 @@ def _test_want(name: str, value: str, around: Surroundings) -> Test:
     policy = around.policy(uuid)
     if name.startswith("want-get"):
         return lambda c: policy.wants(around.facts(c), default=False)
-    return lambda c: policy.lets_go(around.facts(c), default=True)
+    return lambda c: policy.lets_go(around.facts(c), default=False)
 
 
 def _test_term(name: str, value: str, around: Surroundings) -> Test:

@@ -117,6 +117,13 @@ def test_options(options: str, expected: list[Candidate]) -> None:
     assert chosen(options) == expected
 
 
+def test_where_nothing_is_configured_nothing_is_wanted_and_everything_may_go() -> None:
+    """Verified with git-annex 10.20261026."""
+    network = Network(NETWORK.copies)
+    assert not compile_options([("want-get", "")], network)(ONE)
+    assert compile_options([("want-drop", "")], network)(ONE)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
