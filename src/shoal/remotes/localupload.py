@@ -146,11 +146,10 @@ class LocalUpload(Upload):
     async def _store_region(
         self, content: Content, region: Region, source: int, skip: int
     ) -> StoreResult:
-        digest = content.digest if self.offset == 0 else None
-        verifying = None if digest is not None else self._verifier()
-        async with _Follower(self._disk, self._receiving, verifying) as behind:
+        # A digest of the stream does not help: the stream is not read.
+        async with _Follower(self._disk, self._receiving, self._verifier()) as behind:
             await self._copy(source, region, skip, behind)
-            matches = await behind.finish() if digest is None else await digest.matches()
+            matches = await behind.finish()
             return await self._finish(content, None, matches, max(0, region.length - skip))
 
     async def _copy(self, source: int, region: Region, skip: int, behind: _Follower) -> None:

@@ -205,6 +205,19 @@ async def test_a_file_is_copied_without_being_read(node: Node, data: bytes) -> N
 
 
 @in_loop
+async def test_a_hash_of_a_stream_says_nothing_of_a_file(node: Node) -> None:
+    """The stream is not read, so its hash would never be ready."""
+    source = node.root / "source"
+    source.write_bytes(LARGE)
+    content = region_of(source)
+    digest = content.digest = Digest(False)
+    async with await begin(node.remote, key_of(LARGE)) as upload:
+        assert (await upload.store(content)).stored
+    assert digest.asked == 0
+    await node.remote.aclose()
+
+
+@in_loop
 async def test_a_file_goes_on_where_a_stream_stopped(node: Node) -> None:
     """The first part came over the network, the rest is here."""
     source = node.root / "source"
