@@ -15,7 +15,6 @@ from shoal.cli.selection import Selection, Work
 if TYPE_CHECKING:
     from shoal.annex.matching import Candidate
     from shoal.annex.reporting import Reporter
-    from shoal.cli.arguments import Parser
     from shoal.cli.context import Context
     from shoal.remotes.settings import RemoteSettings
 
@@ -88,13 +87,6 @@ async def _read_slowly(works: Iterator[Work]) -> AsyncIterator[Work]:
 
 def _in_thread(call: Callable[[], Work | None]) -> Awaitable[Work | None]:
     return asyncio.to_thread(call)
-
-
-def add_jobs(parser: Parser) -> None:
-    """Add --jobs."""
-    parser.add_argument(
-        "-J", "--jobs", type=jobs, metavar="NUMBER | cpus", help="enable concurrent jobs"
-    )
 
 
 def remote_of(context: Context, name: str) -> RemoteSettings:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.annex.files import NoWorkTree
-from shoal.cli.arguments import Parser, add_json, jobs
+from shoal.cli.arguments import Parser, add_jobs, add_json
 from shoal.cli.context import Context
 from shoal.cli.output import Item, Subject
 from shoal.cli.selection import add_batch, add_matching, read_batch
@@ -35,7 +35,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--check-gitignore", dest="no_check_gitignore", action="store_false")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument("-b", "--backend", metavar="NAME", help="key-value backend to use")
-    parser.add_argument("-J", "--jobs", type=jobs, metavar="NUMBER | cpus", help="jobs at once")
+    add_jobs(parser)
     add_json(parser, progress=True)
     add_matching(parser, only=_MATCHING)
 

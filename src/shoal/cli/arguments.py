@@ -190,3 +190,10 @@ def add_json(parser: Parser, *, progress: bool = False) -> None:
         parser.add_argument(
             "--json-progress", action="store_true", help="include progress in JSON output"
         )
+
+
+def add_jobs(parser: Parser) -> None:
+    """Add --jobs."""
+    parser.add_argument(
+        "-J", "--jobs", type=jobs, metavar="NUMBER | cpus", help="enable concurrent jobs"
+    )

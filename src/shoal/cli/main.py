@@ -138,6 +138,7 @@ def _dispatch(words: list[str]) -> int:
 def _run(command: str, module: ModuleType, words: list[str]) -> int:
     from shoal.cli.arguments import HelpShown, Parser
     from shoal.cli.context import Context
+    from shoal.cli.output import sentence_of
     from shoal.errors import ShoalError
 
     context: Context | None = None
@@ -152,6 +153,10 @@ def _run(command: str, module: ModuleType, words: list[str]) -> int:
         return 0
     except ShoalError as error:
         return _failed(error, context)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _failed(ShoalError(sentence_of(error) or str(error)), context)
     finally:
         if context is not None:
             context.abandon()

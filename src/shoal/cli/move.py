@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from shoal.cli.arguments import Parser, add_json
+from shoal.cli.arguments import Parser, add_jobs, add_json
 from shoal.cli.context import Context
 from shoal.cli.selection import add_selection
 from shoal.errors import ShoalError
 
 
 def add_arguments(parser: Parser) -> None:
-    from shoal.cli.acting import add_jobs
-
     add_selection(parser)
     parser.add_argument("-f", "--from", dest="source", metavar="REMOTE", help="source remote")
     parser.add_argument("-t", "--to", dest="target", metavar="REMOTE", help="destination remote")

@@ -11,6 +11,7 @@ and in JSON one object with sorted keys. Progress is shown on a terminal only.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -178,13 +179,13 @@ class Item:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        expected = isinstance(error, ShoalError)
-        if isinstance(error, ShoalError):
-            self.error(f"{self._out.program}: {error}")
+        text = None if isinstance(error, BrokenPipeError) else sentence_of(error)
+        if text is not None:
+            self.error(f"{self._out.program}: {text}")
             self._failed = True
-        if error is None or expected:
+        if error is None or text is not None:
             self._end()
-        return expected
+        return text is not None
 
     def note(self, text: str) -> None:
         """Add `(text)` to the first line."""
@@ -292,6 +293,16 @@ class Item:
         else:
             self._out.write(text)
         self._line_open = open_line
+
+
+def sentence_of(error: BaseException | None) -> str | None:
+    """Give what a user is to hear of an error; None for one that is a bug, or no error."""
+    if isinstance(error, ShoalError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return f"{where}{error.strerror or error}"
+    return None
 
 
 def _percent(done: int, total: int) -> str:

@@ -79,6 +79,20 @@ def test_a_bug_is_not_hidden() -> None:
         raise ZeroDivisionError
 
 
+def test_what_the_system_refuses_is_told_in_a_sentence(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    out = output("add")
+    with out.item(Subject(file="f")), open("/nonexistent/file"):
+        pass
+    assert capfdbinary.readouterr() == (
+        b"add f \nfailed\n",
+        b"shoal: /nonexistent/file: No such file or directory\n",
+    )
+    with pytest.raises(BrokenPipeError), out.item(Subject(file="f")):
+        raise BrokenPipeError
+
+
 def test_a_command_without_a_subject(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with output("init").item(Subject(text="")):
         pass
