@@ -126,6 +126,16 @@ def test_every_option_of_the_server_is_described() -> None:
     assert [option for option in sorted(options) if f"`{option}" not in described] == []
 
 
+def test_every_setting_of_our_own_is_described() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r"[\"'](shoal\.(?:unwanted|[a-z]+-[a-z-]+))[\"']", code))
+    described = (ROOT / "docs" / "gateway.md").read_text()
+    listed = (ROOT / "docs" / "compatibility.md").read_text()
+    assert named
+    assert [name for name in sorted(named) if name not in described] == []
+    assert [name for name in sorted(named) if f"`{name}`" not in listed] == []
+
+
 def test_the_tests_that_are_named_exist() -> None:
     page = (ROOT / "docs" / "differences.md").read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
