@@ -97,12 +97,12 @@ class LocalUpload(Upload):
         async with _Follower(self._disk, self._receiving, None if fresh else verifying) as behind:
             await self._receive(content.stream(skip), pump, behind)
             left = None if content.size is None else max(0, content.size - skip)
-            if fresh and digest is None:
-                return await self._finish(content, verifying, None, left)
+            if fresh:
+                matches = None if digest is None else await digest.matches()
+                return await self._finish(content, verifying, matches, left)
             await pump.put(self._taken())
             await pump.drain()
-            matches = await behind.finish() if digest is None else await digest.matches()
-            return await self._finish(content, None, matches, left)
+            return await self._finish(content, None, await behind.finish(), left)
 
     async def _receive(self, chunks: AsyncIterator[Chunk], pump: _Pump, behind: _Follower) -> None:
         """Write all chunks, but for the last ones, which stay gathered.
