@@ -117,6 +117,10 @@ class Session:
     def trusts(self) -> Mapping[UUID, TrustLevel]:
         """How far repositories are trusted; those that are missing are semitrusted."""
         levels = dict(self.logs.trusts())
+        for uuid, settings in self.logs.remote_configs().items():
+            # What others can overwrite through the tree is no copy to rely on.
+            if settings.get("exporttree") == "yes" and levels.get(uuid) is not TrustLevel.DEAD:
+                levels[uuid] = TrustLevel.UNTRUSTED
         for name, level in self._trust_overrides:
             levels[self.uuid_of(name)] = level
         return levels
