@@ -37,7 +37,26 @@ async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamRes
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ()
+    __slots__ = ("_silence",)
+
+    _silence: asyncio.TimerHandle | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; the first request has to come in as much time as any other. (Not every
+        aiohttp limits that.)"""
+        super().connection_made(transport)
+        self._silence = self._loop.call_later(self.keepalive_timeout, self._close_if_silent)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _close_if_silent(self) -> None:
+        self._silence = None
+        if not self._request_count:
+            self.force_close()
 
     @property
     def is_idle(self) -> bool:
