@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from shoal.annex.files import NoWorkTree
 from shoal.cli.arguments import Parser, add_jobs, add_json
 from shoal.cli.context import Context
+from shoal.cli.format import quoted_path
 from shoal.cli.output import Item, Subject
 from shoal.cli.selection import add_batch, add_matching, read_batch
 from shoal.errors import ShoalError
@@ -66,7 +67,8 @@ def _files(args: argparse.Namespace, adding: Adding, context: Context) -> Iterat
 
     def not_found(word: str) -> None:
         with context.out.item(Subject(file=word), given=[word], hidden=True) as item:
-            item.error(f"{context.out.program}: {word} not found")
+            name = quoted_path(word, quote_high=context.out.quotes_high)
+            item.error(f"{context.out.program}: {name} not found")
             item.field(**{"message-id": "FileNotFound"})
             item.fail()
 

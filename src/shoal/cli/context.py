@@ -85,6 +85,7 @@ class Context:
         Raises NotARepository. A clone of a git-annex repository is initialised now.
         """
         repository = self.found_repository
+        self.out.quotes_high = repository.config.get_bool("core.quotepath", True)
         if repository.is_initialised:
             return repository
         from shoal.git.init import ensure_initialised  # slow to import

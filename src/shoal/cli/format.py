@@ -15,7 +15,8 @@ _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]*)(?:;(-?\d+))?\}", re.ASCII)
 _ESCAPED = "escaped_"
-_PRINTABLE = range(0x21, 0x7F)
+_SPACE, _DELETE = 0x20, 0x7F
+_PRINTABLE = range(_SPACE + 1, _DELETE)
 _SHORT = {ord("\\"): "\\\\", ord('"'): '\\"', 7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v",
           12: "\\f", 13: "\\r"}  # fmt: skip
 
@@ -49,6 +50,27 @@ def escape(text: str) -> str:
     return "".join(
         _SHORT.get(byte) or (chr(byte) if byte in _PRINTABLE else f"\\{byte:03o}") for byte in raw
     )
+
+
+def quoted_path(path: str, *, quote_high: bool = True) -> str:
+    """Write a file name as git shows it: as it is, or in double quotes with escapes when it
+    has special characters. `quote_high` (core.quotePath): bytes beyond ASCII are special."""
+    raw = path.encode("utf-8", "surrogateescape")
+    special = any(
+        byte in _SHORT or byte < _SPACE or byte == _DELETE or (byte > _DELETE and quote_high)
+        for byte in raw
+    )
+    if not special:
+        return path
+    out = bytearray()
+    for byte in raw:
+        if byte in _SHORT:
+            out += _SHORT[byte].encode()
+        elif byte < _SPACE or byte == _DELETE or (byte > _DELETE and quote_high):
+            out += b"\\%03o" % byte
+        else:
+            out.append(byte)
+    return f'"{out.decode("utf-8", "surrogateescape")}"'
 
 
 def _unescape(found: re.Match[str]) -> str:

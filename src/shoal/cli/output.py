@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from shoal.annex.jsonvalue import JSON
+from shoal.cli.format import quoted_path
 from shoal.errors import ShoalError
 from shoal.values.humansize import rough_size
 from shoal.values.key import Key
@@ -39,9 +40,15 @@ class Subject:
     text: str | None = None
 
     def __str__(self) -> str:
+        return self.shown()
+
+    def shown(self, *, quote_high: bool = True) -> str:
+        """Give what names the item, a file as git would quote it."""
         if self.text is not None:
             return self.text
-        return self.file if self.file is not None else str(self.key or "")
+        if self.file is not None:
+            return quoted_path(self.file, quote_high=quote_high)
+        return str(self.key or "")
 
 
 class Output:
@@ -66,6 +73,7 @@ class Output:
         self.quiet = quiet
         self.concurrent = jobs > 1
         self.failed = 0  # items
+        self.quotes_high = True  # core.quotePath
         self.has_meter = not self.json and not quiet and jobs == 1 and sys.stdout.isatty()
 
     @property
@@ -170,7 +178,8 @@ class Item:
         self._shown = not (out.json or out.quiet or hidden)
 
     def __enter__(self) -> Self:
-        self._put(f"{self._command} {self._subject} ", open_line=True)
+        subject = self._subject.shown(quote_high=self._out.quotes_high)
+        self._put(f"{self._command} {subject} ", open_line=True)
         return self
 
     def __exit__(
@@ -312,7 +321,9 @@ def _percent(done: int, total: int) -> str:
 def _json(value: JSON) -> str:
     from json import dumps
 
-    return dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text = dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    # Bytes that are not UTF-8 have no place in JSON.
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _write_error(text: str) -> None:

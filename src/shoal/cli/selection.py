@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from shoal.annex.matching import CONNECTIVES, Candidate, asks_for_file_names
 from shoal.cli.arguments import Parser, key
+from shoal.cli.format import quoted_path
 from shoal.cli.output import Subject
 from shoal.errors import ShoalError
 
@@ -188,7 +189,8 @@ class Selection:
 
     def _of_branch(self, ref: str) -> Iterator[Work]:
         for path, found in self._context.session.annexed_in(ref):
-            text = f"{ref}:{path}" if self._keyed else path
+            quoted = quoted_path(path, quote_high=self._context.out.quotes_high)
+            text = f"{ref}:{quoted}" if self._keyed else path
             yield Work(Candidate(found, path, path), Subject(key=found, text=text))
 
 

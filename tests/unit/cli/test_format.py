@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from shoal.cli.format import Format, escape
+from shoal.cli.format import Format, escape, quoted_path
 
 VALUES = {"file": "f2", "bytesize": "3", "key": "K"}
 
@@ -47,3 +47,19 @@ def test_a_value_is_not_read_as_a_format() -> None:
 )
 def test_escapes(text: str, escaped: str) -> None:
     assert escape(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("path", "quoted", "without_high"),
+    [
+        ("a b.txt", "a b.txt", "a b.txt"),
+        ("é", '"\\303\\251"', "é"),
+        ('a"b', '"a\\"b"', '"a\\"b"'),
+        ("a\\b\t\x01\x7f", '"a\\\\b\\t\\001\\177"', '"a\\\\b\\t\\001\\177"'),
+        (os.fsdecode(b"bad\xff"), '"bad\\377"', os.fsdecode(b"bad\xff")),
+        ("é\n", '"\\303\\251\\n"', '"é\\n"'),
+    ],
+)
+def test_paths_are_quoted_as_by_git(path: str, quoted: str, without_high: str) -> None:
+    assert quoted_path(path) == quoted
+    assert quoted_path(path, quote_high=False) == without_high

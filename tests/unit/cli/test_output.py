@@ -211,7 +211,14 @@ def test_quiet_shows_errors_only(capfdbinary: pytest.CaptureFixture[bytes]) -> N
     assert capfdbinary.readouterr() == (b"", b"  no\nget: 1 failed\n")
 
 
-def test_any_bytes_of_a_file_name_survive(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_bytes_that_are_no_text(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with output().item(Subject(file=os.fsdecode(b"bad\xff"))):
         pass
-    assert capfdbinary.readouterr().out == b"get bad\xff ok\n"
+    out = output(json=True)
+    with out.item(Subject(file=os.fsdecode(b"bad\xff"))):
+        pass
+    out.line(os.fsdecode(b"bad\xff"))
+    text, record, line = capfdbinary.readouterr().out.splitlines()
+    assert text == b'get "bad\\377" ok'
+    assert json.loads(record)["file"] == "bad\N{REPLACEMENT CHARACTER}"
+    assert line == b"bad\xff"
