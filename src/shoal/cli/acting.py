@@ -7,6 +7,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakValueDictionary
 
 from shoal.annex.network import Network
 from shoal.cli.arguments import jobs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from shoal.annex.reporting import Reporter
     from shoal.cli.context import Context
     from shoal.remotes.settings import RemoteSettings
+    from shoal.values.key import Key
 
 
 class Action(Protocol):
@@ -46,7 +48,7 @@ async def _act(
     selection: Selection, context: Context, make: Callable[[Network], Action], count: int
 ) -> None:
     async with Network(context.session) as network:
-        action = make(network)
+        action = _OneAtATime(make(network))
         works = selection.works()
         if selection.batch:
             async for work in _read_slowly(works):
@@ -63,19 +65,41 @@ async def _act(
             raise errors.exceptions[0] from None  # the others were cancelled, or are the same
 
 
-async def _work_off(works: Iterator[Work], action: Action, context: Context) -> None:
+class _OneAtATime:
+    """An action that never works twice on one key at the same time: with several jobs, files
+    with the same content would get into each other's way."""
+
+    def __init__(self, action: Action) -> None:
+        self._action = action
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, candidate: Candidate) -> asyncio.Lock:
+        """Give the lock to hold while the action applies() and runs."""
+        return self._locks.setdefault(candidate.key, asyncio.Lock())
+
+    async def applies(self, candidate: Candidate) -> bool:
+        return await self._action.applies(candidate)
+
+    async def run(self, candidate: Candidate, reporter: Reporter) -> bool:
+        return await self._action.run(candidate, reporter)
+
+
+async def _work_off(works: Iterator[Work], action: _OneAtATime, context: Context) -> None:
     for work in works:
         await _do(work, action, context)
 
 
-async def _do(work: Work, action: Action, context: Context) -> bool:
+async def _do(work: Work, action: _OneAtATime, context: Context) -> bool:
     """Do one thing; tell whether anything was shown."""
     candidate = work.candidate
-    if candidate is None or not await action.applies(candidate):
+    if candidate is None:
         return False
-    with context.out.item(work.subject, given=work.given) as item:
-        if not await action.run(candidate, item):
-            item.fail()
+    async with action.lock(candidate):
+        if not await action.applies(candidate):
+            return False
+        with context.out.item(work.subject, given=work.given) as item:
+            if not await action.run(candidate, item):
+                item.fail()
     return True
 
 
