@@ -17,6 +17,7 @@ from shoal.preferred.evaluate import Question
 from shoal.preferred.evaluate import matches as term_matches
 from shoal.preferred.facts import Facts
 from shoal.preferred.globs import glob_matches
+from shoal.preferred.items import Item, arrange
 from shoal.preferred.policy import Policy
 from shoal.preferred.terms import parse_term
 from shoal.values.key import Key
@@ -69,7 +70,6 @@ class Surroundings(Protocol):
 
 
 Test = Callable[[Candidate], bool]
-_Item = str | Test | list["_Item"]
 
 
 def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) -> Test:
@@ -77,10 +77,10 @@ def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) ->
 
     Without options everything matches. Raises ShoalError for a value that cannot be used.
     """
-    items: list[_Item] = [
+    items: list[str | Test] = [
         name if name in CONNECTIVES else _test(name, value, around) for name, value in options
     ]
-    return _read(iter(_joined(_grouped(items))), _always)
+    return _read(iter(arrange(items)), _always)
 
 
 def asks_for_file_names(options: Sequence[tuple[str, str]]) -> bool:
@@ -136,46 +136,20 @@ def _test_term(name: str, value: str, around: Surroundings) -> Test:
     return lambda c: term_matches(term, Question(around.here, around.facts(c)))
 
 
-def _grouped(items: Sequence[_Item]) -> list[_Item]:
-    """Make lists of what is in parentheses; open ones are closed, stray ones dropped."""
-    top: list[_Item] = []
-    groups = [top]
-    for item in items:
-        if item == "(":
-            group: list[_Item] = []
-            groups[-1].append(group)
-            groups.append(group)
-        elif item != ")":
-            groups[-1].append(item)
-        elif len(groups) > 1:
-            groups.pop()
-    return top
-
-
-def _joined(items: list[_Item]) -> list[_Item]:
-    """Put `and` between neighbours that are tests or groups."""
-    joined: list[_Item] = []
-    for item in items:
-        if joined and not isinstance(item, str) and not isinstance(joined[-1], str):
-            joined.append("and")
-        joined.append(item)
-    return joined
-
-
-def _read(items: Iterator[_Item], so_far: Test) -> Test:
+def _read(items: Iterator[Item[Test]], so_far: Test) -> Test:
     for item in items:
         so_far = _with(so_far, item, items)
     return so_far
 
 
-def _next(items: Iterator[_Item]) -> Test:
+def _next(items: Iterator[Item[Test]]) -> Test:
     """Read what a connective applies to; at the end that is a test that always holds."""
     for item in items:
         return _with(_always, item, items)
     return _always
 
 
-def _with(so_far: Test, item: _Item, items: Iterator[_Item]) -> Test:
+def _with(so_far: Test, item: Item[Test], items: Iterator[Item[Test]]) -> Test:
     if isinstance(item, list):
         return _read(iter(item), so_far)
     if item == "or":

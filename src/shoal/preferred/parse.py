@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from shoal.errors import ExpressionError
 from shoal.preferred.expr import ANYWHERE, And, Anywhere, Expr, Not, Or, Term, chain
+from shoal.preferred.items import Item, arrange
 from shoal.preferred.lexer import words
 from shoal.preferred.terms import parse_term
 
-_Item = str | Term | list["_Item"]  # "and", "or", "not", a term, or a group in parentheses
 _CONNECTIVES = frozenset({"and", "or", "not"})
 _MAX_DEPTH = 200  # of parentheses and of connectives in a row; no sane expression comes near
 
@@ -40,39 +40,13 @@ def parse(text: str) -> Expr:
             problems.append(f"Parse failure: {error}")
     if problems:
         raise ExpressionError(" ".join(problems))
-    return _simplified(_Reader(_joined(_grouped(items))).rest(ANYWHERE))
-
-
-def _grouped(items: list[str | Term]) -> list[_Item]:
-    """Make lists of what is in parentheses; open ones are closed, stray ones dropped."""
-    top: list[_Item] = []
-    open_groups = [top]
-    for item in items:
-        if item == "(":
-            group: list[_Item] = []
-            open_groups[-1].append(group)
-            open_groups.append(group)
-        elif item != ")":
-            open_groups[-1].append(item)
-        elif len(open_groups) > 1:
-            open_groups.pop()
-    return top
-
-
-def _joined(items: list[_Item]) -> list[_Item]:
-    """Put `and` between neighbours that are terms or groups."""
-    joined: list[_Item] = []
-    for item in items:
-        if joined and not isinstance(item, str) and not isinstance(joined[-1], str):
-            joined.append("and")
-        joined.append(item)
-    return joined
+    return _simplified(_Reader(arrange(items)).rest(ANYWHERE))
 
 
 class _Reader:
     """Reads items one after the other, from the left."""
 
-    def __init__(self, items: list[_Item]) -> None:
+    def __init__(self, items: list[Item[Term]]) -> None:
         self._items = iter(items)
 
     def rest(self, so_far: Expr, depth: int = 0) -> Expr:
@@ -87,7 +61,7 @@ class _Reader:
             return self._with(ANYWHERE, item, depth + 1)
         return ANYWHERE
 
-    def _with(self, so_far: Expr, item: _Item, depth: int) -> Expr:
+    def _with(self, so_far: Expr, item: Item[Term], depth: int) -> Expr:
         if depth > _MAX_DEPTH:
             raise ExpressionError(f"Parse failure: nested more than {_MAX_DEPTH} deep")
         if isinstance(item, list):
