@@ -132,3 +132,14 @@ def test_git_config_can_be_given(tmp_path: Path) -> None:
     done = run("numcopies", "-c", "annex.numcopies=3", cwd=tmp_path)
     assert "is set to 3 locally" in done.stdout
     assert "expected NAME=VALUE" in run("numcopies", "-c", "x", cwd=tmp_path).stderr
+
+
+def test_version_tells_what_is_known(tmp_path: Path) -> None:
+    assert run("version", "--raw", cwd=tmp_path).stdout == shoal.__version__
+    lines = run("version", cwd=tmp_path).stdout.splitlines()
+    assert lines[0] == f"shoal version: {shoal.__version__}"
+    assert "key/value backends: SHA256E SHA256 " in lines[1]
+    assert lines[-1] == "supported repository versions: 10"
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "-C", tmp_path, "config", "annex.version", "10"], check=True)
+    assert run("version", cwd=tmp_path).stdout.splitlines()[-1] == "local repository version: 10"
