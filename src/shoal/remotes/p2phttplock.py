@@ -64,6 +64,7 @@ async def keep_locked(
         yield
         if keeping.done():
             raise _lost(server, keeping)
+        await _unlock(server, keeper, keeping)
     except LeaveLocked:
         keeping.cancel()  # the connection is cut: the server keeps the lock for its ten minutes
         with suppress(asyncio.CancelledError, ShoalError):
@@ -71,10 +72,24 @@ async def keep_locked(
         raise
     finally:
         keeper.over.set()
-        await asyncio.wait({keeping}, timeout=_ANSWER)
+        if not keeping.done():
+            await asyncio.wait({keeping}, timeout=_ANSWER)
         keeping.cancel()
         with suppress(asyncio.CancelledError, ShoalError):
             await keeping
+
+
+async def _unlock(server: P2PHttpServer, keeper: _Keeper, keeping: asyncio.Task[bytes]) -> None:
+    """Say that the lock is no longer wanted; only an answer shows that it was kept until now.
+
+    Raises RemoteUnavailable when none comes.
+    """
+    keeper.over.set()
+    await asyncio.wait({keeping}, timeout=_ANSWER)
+    if not keeping.done():
+        keeping.cancel()
+        raise server.unavailable("it did not say that the content is unlocked")
+    keeping.result()
 
 
 async def _first_of(one: Awaitable[object], keeping: asyncio.Task[bytes]) -> None:

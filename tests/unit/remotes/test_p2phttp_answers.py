@@ -378,6 +378,29 @@ async def test_a_lock_that_is_not_kept_is_no_lock(kept: bytes | Cut) -> None:
     assert "v4/keeplocked" in {asked.version_and_endpoint for asked in server.asked}
 
 
+class _GoesAtTheEnd(ScriptedServer):
+    """Reads a keeplocked request to its end, then closes the connection without an answer."""
+
+    async def _read(self, reader: asyncio.StreamReader) -> Asked:
+        asked = await super()._read(reader)
+        if asked.version_and_endpoint == "v4/keeplocked":
+            await reader.readuntil(b'{"unlock":true}')
+        return asked
+
+
+@in_loop
+async def test_a_lock_whose_end_is_not_answered_was_perhaps_lost_before() -> None:
+    replies: dict[str, bytes | Cut] = {
+        "v4/lockcontent": answer(b'{"locked":true,"lockid":"L"}'),
+        "v4/checkpresent": answer(b'{"present":true}'),
+        "v4/keeplocked": Cut(),
+    }
+    server = _GoesAtTheEnd(lambda asked: replies[asked.version_and_endpoint])
+    async with remote_of(server) as remote:
+        with pytest.raises(RemoteUnavailable):
+            await _lock(remote)
+
+
 @in_loop
 async def test_a_cancelled_download_closes_its_connection() -> None:
     server = ScriptedServer(script=[content_answer(DATA[:100], len(DATA), length=len(DATA))])
