@@ -88,11 +88,15 @@ class Case:
 
 def large_object(case: Case, file: Path, key: str) -> None:
     size = file.stat().st_size
-    started = time.perf_counter()
-    answer = case.one(lambda c: c.send_file(case.url("put", key), str(file), size))
-    case.add("PUT one large object", size / 1e6 / (time.perf_counter() - started), "MB/s")
-    if b'"stored":true' not in answer:
-        raise AssertionError(f"not stored: {answer!r}")
+    best = 0.0
+    for _ in range(3):  # the first one touches memory and disk that were never used before
+        case.one(lambda c: c.request("POST", case.url("remove", key)))
+        started = time.perf_counter()
+        answer = case.one(lambda c: c.send_file(case.url("put", key), str(file), size))
+        best = max(best, size / 1e6 / (time.perf_counter() - started))
+        if b'"stored":true' not in answer:
+            raise AssertionError(f"not stored: {answer!r}")
+    case.add("PUT one large object", best, "MB/s")
     best = 0.0
     for _ in range(3):
         started = time.perf_counter()
