@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from shoal.errors import ContentLocked
 from shoal.git.freezing import Freezer
+from shoal.git.held import Held
 from shoal.git.locks import Lock, Locker, LockError
 from shoal.git.othertmp import OtherTmp
 from shoal.values.clock import clock_from_nanoseconds, parse_clock, render_clock
@@ -248,7 +248,7 @@ class ContentLocks:
                 directory = os.path.dirname(directory)
 
 
-class ContentLock:
+class ContentLock(Held):
     """A content lock in use: the right to remove an object. A `with` block releases it."""
 
     def __init__(self, path: str, lock: Lock, let_go: Callable[[Lock], None]) -> None:
@@ -261,17 +261,6 @@ class ContentLock:
         lock, self._lock = self._lock, None
         if lock is not None:
             self._let_go(lock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class SharedLock(ContentLock):

@@ -15,10 +15,10 @@ import errno
 import fcntl
 import os
 import struct
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
+from shoal.git.held import Held
 from shoal.git.permissions import Permissions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class LockError(ShoalError):
         self.path = path
 
 
-class Lock:
+class Lock(Held):
     """A lock that is held until release(), or the end of a `with` block."""
 
     def __init__(self, path: str, fd: int) -> None:
@@ -67,17 +67,6 @@ class Lock:
             return False
         held = os.fstat(self._fd)
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class Locker:

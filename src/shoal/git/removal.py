@@ -6,10 +6,10 @@ import os
 import shlex
 import subprocess
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from shoal.git.contentlock import ContentLock
+from shoal.git.held import Held
 
 if TYPE_CHECKING:
     from shoal.git.objects import ObjectStore
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shoal.values.key import Key
 
 
-class Removal:
+class Removal(Held):
     """The right to remove one content, until the end of a `with` block.
 
     Nobody can promise to keep the content meanwhile, so nobody can count it as a copy. The
@@ -68,17 +68,6 @@ class Removal:
     def release(self) -> None:
         """Give the lock up. Harmless when it was given up before."""
         self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 def erase(repository: Repository, path: str) -> None:
