@@ -17,7 +17,6 @@ from shoal.annex.files import AnnexedFile
 from shoal.annex.jsonvalue import JSON
 from shoal.annex.names import BUILT_IN
 from shoal.annex.running import running_transfers
-from shoal.errors import ShoalError
 from shoal.git.diskreserve import free_bytes, parse_reserve
 from shoal.logs.trust import TrustLevel
 from shoal.remotes.settings import Kind, RemoteSettings
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 _BLOOM_CAPACITY = 500_000  # keys that the real program's `unused` is prepared for
 _BLOOM_BYTES = 32 << 20
 _NOT_LOCKED = (TrustLevel.TRUSTED, TrustLevel.SEMITRUSTED, TrustLevel.UNTRUSTED)
-
-
-class NotFound(ShoalError):
-    """Nothing is called by a name that `info` was asked about."""
 
 
 @dataclass(frozen=True, slots=True)

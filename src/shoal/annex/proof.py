@@ -56,10 +56,6 @@ class Needed:
         object.__setattr__(self, "numcopies", max(1, self.numcopies))
         object.__setattr__(self, "mincopies", max(1, self.mincopies))
 
-    def at_most(self) -> int:
-        """How many verified copies are enough for every kind of drop."""
-        return max(self.numcopies, self.mincopies)
-
 
 @dataclass(frozen=True, slots=True)
 class DropProof:

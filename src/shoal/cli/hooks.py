@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 
 def _pre_commit(context: Context) -> int:
-    from shoal.annex.precommit import mend_links
+    from shoal.git.precommit import mend_links
 
     repository = context.repository
     for path in mend_links(repository):

@@ -142,10 +142,6 @@ class Output:
         """Put text on standard output, any bytes in file names included."""
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
-    def write_bytes(self, content: bytes) -> None:
-        """Put a content on standard output."""
-        sys.stdout.buffer.write(content)
-
     def flush(self) -> None:
         """Bring everything on its way, so that stdout and stderr are in order."""
         sys.stdout.flush()

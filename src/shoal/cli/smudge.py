@@ -49,30 +49,20 @@ def _update(context: Context) -> int:
 
 
 def _clean(file: str, context: Context) -> int:
-    from shoal.git.smudge import ENOUGH, Smudger
+    from shoal.git.smudge import Smudger, clean_stream
 
-    start = sys.stdin.buffer.read(ENOUGH)
+    source, target = sys.stdin.buffer, sys.stdout.buffer
     with closing(Smudger(context.repository)) as smudger:
-        cleaned = smudger.clean(file, start)
-    if cleaned.warning:
-        context.out.complain(cleaned.warning)
-    if cleaned.pointer is not None:
-        context.out.write_bytes(cleaned.pointer)
-        _drain()
-        return 0
-    context.out.write_bytes(start)
-    while piece := sys.stdin.buffer.read(ENOUGH):
-        context.out.write_bytes(piece)
+        clean_stream(smudger, file, source, target, context.out.complain)
+    _drain()
     return 0
 
 
 def _smudge(file: str, context: Context) -> int:
-    from shoal.git.smudge import Smudger
+    from shoal.git.smudge import Smudger, smudge_stream
 
-    content = sys.stdin.buffer.read()
     with closing(Smudger(context.repository)) as smudger:
-        smudger.smudge(file, content)
-    context.out.write_bytes(content)
+        smudge_stream(smudger, file, sys.stdin.buffer, sys.stdout.buffer)
     return 0
 
 

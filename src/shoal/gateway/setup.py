@@ -12,13 +12,13 @@ of git-annex 10.20261026, except that
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shoal.errors import ConfigError
 from shoal.gateway.clusters import CONFIG, local_clusters
+from shoal.git.uuids import new_uuid
 from shoal.logs.proxy import Proxied, is_legal_name
 from shoal.remotes.discovery import learn_uuids
 from shoal.remotes.settings import RemoteSettings, remotes_of
@@ -41,7 +41,7 @@ def init_cluster(
     name: str,
     description: str | None = None,
     *,
-    random_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
+    random_uuid: Callable[[], str] = new_uuid,
 ) -> UUID:
     """Make this repository the gateway of a new cluster; give the cluster's UUID.
 

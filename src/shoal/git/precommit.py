@@ -1,4 +1,4 @@
-"""What git-annex does before a commit of the user's: mend links that were moved, fill pointers."""
+"""Before a commit: links to contents that were moved to another directory lead there again."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ import os
 from typing import TYPE_CHECKING
 
 from shoal.git.pointers import link_target, linked_key
-from shoal.git.smudge import SmudgeLog
-from shoal.git.staging import SYMLINK, Staged, Stager
 
 if TYPE_CHECKING:
+    from shoal.git.process import Git
     from shoal.git.repository import Repository
 
-
-def prepare_commit(repository: Repository) -> bool:
-    """Mend the staged links, fill pointer files, and run the user's own hook; tell whether
-    that succeeded."""
-    _mend_links(repository)
-    SmudgeLog(repository).fill()
-    return repository.hooks.run("pre-commit-annex", "annex.pre-commit-command")
+_CHANGED = ("diff", "--cached", "--name-only", "-z", "--diff-filter=ACMRT", "--no-renames")
+_INDEX = "GIT_INDEX_FILE"
 
 
-def _mend_links(repository: Repository) -> None:
-    """Let staged links lead to their object from where they are now."""
-    words = ("diff", "--cached", "--name-only", "-z", "--diff-filter=ACMRT", "--no-renames")
-    with Stager(repository) as stager:
-        for path in repository.git.run(*words).split(b"\0"):
-            if path:
-                _mend(repository, path, stager)
+def mend_links(repository: Repository) -> list[str]:
+    """Let every staged symlink to a content lead to it from where it is now, and stage it.
+
+    Gives the paths (from the top) of those that were changed. The index is the one that git
+    names in GIT_INDEX_FILE to its hooks.
+    """
+    git = repository.git
+    if index := os.environ.get(_INDEX):
+        git = git.with_environment(**{_INDEX: os.path.join(repository.path, index)})
+    mended = []
+    for path in map(os.fsdecode, git.run(*_CHANGED).split(b"\0")):
+        full = os.path.join(repository.path, path)
+        key = linked_key(full) if path else None
+        if key is None:
+            continue
+        target = link_target(full, repository.objects.candidates(key)[0])
+        if target != os.readlink(full):
+            _replace(full, target)
+            _stage(git, path, target)
+            mended.append(path)
+    return mended
 
 
-def _mend(repository: Repository, path: bytes, stager: Stager) -> None:
-    full = os.path.join(repository.path, os.fsdecode(path))
-    key = linked_key(full)
-    if key is None:
-        return
-    target = link_target(full, repository.objects.candidates(key)[0])
-    if os.readlink(full) == target:
-        return
-    status = os.lstat(full)
-    mended = f"{full}.{os.getpid()}.annextmp"
-    os.symlink(target, mended)
-    os.utime(mended, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
-    os.rename(mended, full)
-    stager.add(Staged(path, SYMLINK, os.fsencode(target)))
+def _replace(full: str, target: str) -> None:
+    temporary = f"{full}.{os.getpid()}.annextmp"
+    os.symlink(target, temporary)
+    os.replace(temporary, full)
+
+
+def _stage(git: Git, path: str, target: str) -> None:
+    blob = git.line("hash-object", "-w", "--no-filters", "--stdin", data=os.fsencode(target))
+    line = b"120000 %s\t%s\0" % (blob.encode(), os.fsencode(path))
+    git.run("update-index", "-z", "--index-info", data=line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from shoal.values.uuid import UUID, cluster_uuid_from
+from shoal.values.uuid import UUID
 
 
 def new_uuid() -> UUID:
@@ -14,8 +14,3 @@ def new_uuid() -> UUID:
     octets[8] = octets[8] & 0x3F | 0x80
     digits = octets.hex()
     return UUID("-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])))
-
-
-def new_cluster_uuid() -> UUID:
-    """Give a random UUID that says of itself that it is a cluster's."""
-    return cluster_uuid_from(new_uuid())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shoal.git.pointers import format_pointer
-from shoal.git.precommit import prepare_commit
+from shoal.git.precommit import mend_links
 from shoal.git.repository import Repository
 from shoal.git.smudge import SmudgeLog, update
 from shoal.values.key import Key
@@ -296,7 +296,7 @@ def test_before_a_commit_moved_links_are_mended(work: Work) -> None:
     (work.path / "sub").mkdir()
     git(work.path, "mv", "link", "sub/link")
     assert not (work.path / "sub" / "link").exists()
-    assert prepare_commit(work.repository)
+    assert mend_links(work.repository) == ["sub/link"]
     assert (work.path / "sub" / "link").read_bytes() == LARGE
     assert work.stored("sub/link") == os.readlink(work.path / "sub" / "link").encode()
     assert work.status == "D  link\nA  sub/link\n"
@@ -307,4 +307,4 @@ def test_the_users_own_hook_can_stop_a_commit(work: Work) -> None:
     hook = work.path / ".git" / "hooks" / "pre-commit-annex"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    assert not prepare_commit(work.repository)
+    assert not work.repository.hooks.run("pre-commit-annex", "annex.pre-commit-command")

@@ -19,9 +19,9 @@ from shoal.git.hookfiles import HOOKS
 from shoal.git.init import InitPrevented, default_description, ensure_initialised, initialise
 from shoal.git.probing import FileSystem, probe
 from shoal.git.repository import Repository
-from shoal.git.uuids import new_cluster_uuid, new_uuid
+from shoal.git.uuids import new_uuid
 from shoal.logs.trust import TrustLevel
-from shoal.values.uuid import is_cluster_uuid, parse_uuid
+from shoal.values.uuid import cluster_uuid_from, is_cluster_uuid, parse_uuid
 from tests.support.gitrepo import BRANCH, git, on_branch
 
 pytestmark = pytest.mark.usefixtures("close_repositories")
@@ -62,7 +62,7 @@ def test_uuids() -> None:
     assert _UUID4.fullmatch(new_uuid())
     assert new_uuid() != new_uuid()
     assert not is_cluster_uuid(new_uuid())
-    assert is_cluster_uuid(new_cluster_uuid())
+    assert is_cluster_uuid(cluster_uuid_from(new_uuid()))
 
 
 def test_configuration_branch_and_files(repo: Repository, tmp_path: Path) -> None:
