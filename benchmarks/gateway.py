@@ -23,6 +23,7 @@ from benchmarks.clusters import Cluster, Server, make_cluster, serve, use_home
 from benchmarks.http_load import Connection, run_requests
 
 PROGRAMS = ("git-annex", "shoal")
+CONNECTIONS = (1, 16, 256)
 CLIENT = "11111111-1111-4111-8111-111111111111"
 
 
@@ -116,41 +117,28 @@ def _first_byte(case: Case, url: str) -> float:
 
 
 def small_objects(case: Case, count: int) -> None:
-    dice = random.Random(2)
-    contents = [dice.randbytes(10_000) for _ in range(count)]
-    keys = [key_of(content) for content in contents]
-
-    def put(key: str, content: bytes) -> Callable[[Connection], object]:
-        header = f"X-git-annex-data-length: {len(content)}\r\n"
-        return lambda c: c.request("POST", case.url("put", key), header, content)
-
-    puts = [put(key, content) for key, content in zip(keys, contents, strict=True)]
-    case.add(
-        "PUT 10 kB objects, 4 connections",
-        run_requests(case.server.port, puts, 4).per_second,
-        "1/s",
-    )
-
-    def get(key: str) -> Callable[[Connection], object]:
-        return lambda c: c.request("GET", case.url(f"key/{key}"))
-
-    gets = [get(key) for key in keys]
-    case.add(
-        "GET 10 kB objects, 4 connections",
-        run_requests(case.server.port, gets, 4).per_second,
-        "1/s",
-    )
-    rates(case, keys, count)
+    """Put, get and check objects of 10 kB, each over 1, 16 and 256 connections."""
+    for connections in CONNECTIONS:
+        dice = random.Random(connections)
+        contents = {key_of(content): content for content in map(dice.randbytes, [10_000] * count)}
+        for name, request in (("PUT", _put), ("GET", _get), ("checkpresent", _check)):
+            requests = [request(case, key, content) for key, content in contents.items()]
+            rate = run_requests(case.server.port, requests, connections).per_second
+            what = name if name == "checkpresent" else f"{name} 10 kB objects"
+            case.add(f"{what}, {connections} connections", rate, "1/s")
 
 
-def rates(case: Case, keys: list[str], count: int) -> None:
-    def check(key: str) -> Callable[[Connection], object]:
-        return lambda c: c.request("POST", case.url("checkpresent", key))
+def _put(case: Case, key: str, content: bytes) -> Callable[[Connection], object]:
+    header = f"X-git-annex-data-length: {len(content)}\r\n"
+    return lambda c: c.request("POST", case.url("put", key), header, content)
 
-    checks = [check(keys[i % len(keys)]) for i in range(count)]
-    for connections in (1, 16, 256):
-        rate = run_requests(case.server.port, checks, connections).per_second
-        case.add(f"checkpresent, {connections} connections", rate, "1/s")
+
+def _get(case: Case, key: str, content: bytes) -> Callable[[Connection], object]:
+    return lambda c: c.request("GET", case.url(f"key/{key}"))
+
+
+def _check(case: Case, key: str, content: bytes) -> Callable[[Connection], object]:
+    return lambda c: c.request("POST", case.url("checkpresent", key))
 
 
 def measure(program: str, work: Path, options: argparse.Namespace, figures: Figures) -> None:

@@ -23,7 +23,8 @@ _MAY_IMPORT = {
 }
 _MAY_IMPORT["annex"] = {*_MAY_IMPORT["remotes"], "remotes", "gateway"}
 _MAY_IMPORT["server"] = {*_MAY_IMPORT["remotes"], "remotes", "gateway"}
-_MAY_IMPORT["cli"] = {*_MAY_IMPORT, "annex", "server"}
+_MAY_IMPORT["operations"] = {*_MAY_IMPORT["annex"], "annex"}
+_MAY_IMPORT["cli"] = {*_MAY_IMPORT, "annex", "server", "operations"}
 _IMPURE = {
     "asyncio", "aiohttp", "os", "random", "secrets", "socket", "subprocess", "threading", "time",
 }  # fmt: skip

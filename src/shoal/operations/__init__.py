@@ -1,0 +1,1 @@
+"""Operating a cluster: what its state is, and plans that put it right."""
