@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.clusters import Cluster, Server, make_cluster, serve, use_home
-from benchmarks.http_load import Connection, run_requests
+from benchmarks.http_load import Connection, request_bytes, run_requests
 
 PROGRAMS = ("git-annex", "shoal")
 CONNECTIONS = (1, 16, 256)
@@ -128,17 +128,17 @@ def small_objects(case: Case, count: int) -> None:
             case.add(f"{what}, {connections} connections", rate, "1/s")
 
 
-def _put(case: Case, key: str, content: bytes) -> Callable[[Connection], object]:
+def _put(case: Case, key: str, content: bytes) -> bytes:
     header = f"X-git-annex-data-length: {len(content)}\r\n"
-    return lambda c: c.request("POST", case.url("put", key), header, content)
+    return request_bytes("POST", case.url("put", key), header, content)
 
 
-def _get(case: Case, key: str, content: bytes) -> Callable[[Connection], object]:
-    return lambda c: c.request("GET", case.url(f"key/{key}"))
+def _get(case: Case, key: str, content: bytes) -> bytes:
+    return request_bytes("GET", case.url(f"key/{key}"))
 
 
-def _check(case: Case, key: str, content: bytes) -> Callable[[Connection], object]:
-    return lambda c: c.request("POST", case.url("checkpresent", key))
+def _check(case: Case, key: str, content: bytes) -> bytes:
+    return request_bytes("POST", case.url("checkpresent", key))
 
 
 def measure(program: str, work: Path, options: argparse.Namespace, figures: Figures) -> None:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import select
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _END_OF_CHUNKS = b"0\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_GOOD = (b"HTTP/1.1 200 ", b"HTTP/1.1 206 ")
+_LONGEST_WAIT = 120  # seconds for any answer
+
+
+def request_bytes(method: str, path: str, headers: str = "", body: bytes = b"") -> bytes:
+    """Give a whole request; `headers` are lines with their ends."""
+    length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n{length}{headers}\r\n"
+    return head.encode() + body
 
 
 class Connection:
     """One kept connection to a server on this machine."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_LONGEST_WAIT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray(1 << 20)
 
@@ -27,9 +38,7 @@ class Connection:
 
         Raises AssertionError when the status is not 200 or 206.
         """
-        length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n{length}{headers}\r\n"
-        self._socket.sendall(head.encode() + body)
+        self._socket.sendall(request_bytes(method, path, headers, body))
         return self.answer()
 
     def send_file(self, path: str, file: str, size: int) -> bytes:
@@ -108,34 +117,64 @@ class Rate:
         return self.requests / self.seconds
 
 
-def run_requests(
-    port: int, requests: Sequence[Callable[[Connection], object]], connections: int
-) -> Rate:
-    """Make all `requests`, shared out over `connections` at once, each on a kept connection."""
-    failures: list[BaseException] = []
+class _Kept:
+    """One of many kept connections, on which one request after the other is made."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._got = b""
+        self._size = 0  # bytes of the whole answer; 0: not known yet, -1: its end will tell
+
+    def send(self, request: bytes) -> None:
+        self._got, self._size = b"", 0
+        self.socket.sendall(request)
+
+    def receive(self) -> bool:
+        """Take what came; tell whether that was the end of an answer.
+
+        Raises AssertionError when the status is not 200 or 206.
+        """
+        piece = self.socket.recv(1 << 17)
+        if not piece:
+            raise ConnectionError(f"closed in the middle of an answer: {self._got[:300]!r}")
+        self._got = self._got + piece if self._got else piece
+        if not self._size and (end := self._got.find(b"\r\n\r\n")) > 0:
+            if not self._got.startswith(_GOOD):
+                raise AssertionError(f"{self._got[:300]!r}")
+            length = _LENGTH.search(self._got, 0, end + 2)
+            self._size = -1 if length is None else end + 4 + int(length[1])
+        if self._size < 0:
+            return self._got.endswith(_END_OF_CHUNKS)
+        return 0 < self._size <= len(self._got)
+
+
+def run_requests(port: int, requests: Sequence[bytes], connections: int) -> Rate:
+    """Make all `requests`, shared out over `connections` at once, each on a kept connection.
+
+    The clock starts when all are connected. One thread does it all: threads would compete for
+    the processor with the server, and with each other for the interpreter.
+    """
+    kept = {one.socket.fileno(): one for one in (_Kept(port) for _ in range(connections))}
     todo = iter(requests)
-    lock = threading.Lock()
-
-    def work() -> None:
-        try:
-            connection = Connection(port)
-            while True:
-                with lock:
-                    request = next(todo, None)
-                if request is None:
-                    break
-                request(connection)
-            connection.close()
-        except (OSError, AssertionError) as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(connections)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - started
-    if failures:
-        raise failures[0]
+    left = len(requests)
+    with select.epoll() as poll:
+        started = time.perf_counter()
+        for number, one in kept.items():
+            if (request := next(todo, None)) is not None:
+                poll.register(number, select.EPOLLIN)
+                one.send(request)
+        while left:
+            ready = poll.poll(_LONGEST_WAIT)
+            if not ready:
+                raise TimeoutError("the server does not answer")
+            for number, _ in ready:
+                one = kept[number]
+                if one.receive():
+                    left -= 1
+                    if (request := next(todo, None)) is not None:
+                        one.send(request)
+        seconds = time.perf_counter() - started
+    for one in kept.values():
+        one.socket.close()
     return Rate(len(requests), seconds)
