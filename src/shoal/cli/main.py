@@ -54,7 +54,10 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
     (
         "Repository maintenance commands",
-        (("merge", "merge", "merge changes from remotes"),),
+        (
+            ("cluster", "cluster", "operate a cluster"),
+            ("merge", "merge", "merge changes from remotes"),
+        ),
     ),
     (
         "Query commands",
@@ -120,7 +123,7 @@ def _dispatch(words: list[str]) -> int:
         if not command:
             sys.stdout.write(_usage())
             return 0
-        words = [command, "--help"]
+        words = [*words[1:], "--help"]
     if not words:
         sys.stderr.write(f"Missing: COMMAND\n\n{_usage()}")
         return 1
@@ -132,10 +135,15 @@ def _dispatch(words: list[str]) -> int:
         return 1
     from importlib import import_module
 
-    return _run(command, import_module(f"shoal.cli.{module}"), rest)
+    found = import_module(f"shoal.cli.{module}")
+    for name, submodule, summary in getattr(found, "SUBCOMMANDS", ()):
+        if rest[:1] == [name]:
+            found = import_module(f"shoal.cli.{submodule}")
+            return _run(f"{command} {name}", summary, found, rest[1:])
+    return _run(command, summary_of(command), found, rest)
 
 
-def _run(command: str, module: ModuleType, words: list[str]) -> int:
+def _run(command: str, summary: str, module: ModuleType, words: list[str]) -> int:
     from shoal.cli.arguments import HelpShown, Parser
     from shoal.cli.context import Context
     from shoal.cli.output import sentence_of
@@ -143,7 +151,7 @@ def _run(command: str, module: ModuleType, words: list[str]) -> int:
 
     context: Context | None = None
     try:
-        parser = Parser(command, summary_of(command))
+        parser = Parser(command, summary)
         module.add_arguments(parser)
         args = parser.parse(words)
         context = Context(command, args)
