@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from shoal.errors import ExpressionError
 from shoal.preferred.balanced import pick
 from shoal.preferred.evaluate import Question, matches
+from shoal.preferred.explain import explain
+from shoal.preferred.expr import PRESENT
 from shoal.preferred.globs import glob_matches
 from shoal.preferred.parse import parse
 from shoal.preferred.policy import Policy
 from shoal.preferred.stability import unstable_terms
+from shoal.preferred.trail import trail
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.facts import HERE, DictFacts
@@ -53,8 +56,23 @@ def test_any_text_can_be_evaluated_or_is_refused(text: str, known: DictFacts) ->
 def test_any_configuration_gives_an_answer(known: DictFacts, default: bool) -> None:
     policy = Policy.of(HERE, known)
     assert policy.wants(known, default=default) in (True, False)
-    if policy.requires(known):
+    if policy.requires(known) and policy.wanted != PRESENT:  # what does not parse is `present`
         assert not policy.lets_go(known, default=default) or not policy.stable
+
+
+@given(facts, st.booleans(), st.booleans())
+def test_an_explanation_says_what_is_decided(
+    known: DictFacts, rebalance: bool, everything: bool
+) -> None:
+    policy = Policy.of(HERE, known)
+    explanation = explain(policy, known, default=True, rebalance=rebalance, everything=everything)
+    assert explanation.matches is policy.wants(known, default=True, rebalance=rebalance)
+    assert trail(explanation.root).count("(") == trail(explanation.root).count(")")
+    for term in explanation.root.terms():
+        if term.placement is not None:
+            picked = [member for member in term.placement.members if member.picked]
+            assert len(picked) <= max(0, term.placement.count)
+            assert all(member.rank is not None for member in picked)
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12))

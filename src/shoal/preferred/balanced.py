@@ -10,10 +10,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Collection, Set
+from dataclasses import dataclass
 
 from shoal.preferred.facts import GroupFacts
 from shoal.values.key import Key
 from shoal.values.uuid import UUID, uuid_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which members of a group a key belongs in, and what that followed from.
+
+    `count` is how many were to be picked, `by_size` whether those with most room were looked
+    for; `picked` is in the order of the key's ranking.
+    """
+
+    members: Set[UUID]
+    count: int
+    by_size: bool
+    candidates: Set[UUID]
+    picked: tuple[UUID, ...]
 
 
 def pick(
@@ -26,11 +42,13 @@ def pick(
     order = sorted(candidates, key=uuid_bytes)
     if not order or count <= 0:
         return []
-    start = _rank(members, key) % len(order)
+    start = rank(members, key) % len(order)
     return [order[(start + i) % len(order)] for i in range(min(count, len(order)))]
 
 
-def _rank(members: Collection[UUID], key: Key) -> int:
+def rank(members: Collection[UUID], key: Key) -> int:
+    """Give the number that, modulo the number of candidates, is the place of the first one
+    that is picked; candidates are sorted by UUID. It is less than 2**256."""
     secret = b"".join(sorted(uuid_bytes(member) for member in members))
     return int.from_bytes(hmac.digest(secret, bytes(key), hashlib.sha256), "big")
 
@@ -64,12 +82,19 @@ def candidates_by_size(
     for member in sorted(members, key=uuid_bytes):
         limit = facts.max_size(member) or 0
         used = facts.live_size(member) or 0
-        if limit <= 0 or not _fits(member in holders, used, key, limit):
-            continue
-        free = limit - used + (key.size or 0 if member in holders else 0)
-        ranking.append((_ratio(free, limit), member))
+        if limit > 0 and _fits(member in holders, used, key, limit):
+            ranking.append((free_part(member, key, holders, facts), member))
     ranking.sort(key=lambda entry: entry[0])
     return {member for _, member in ranking[::-1][: max(count, 0)]}
+
+
+def free_part(member: UUID, key: Key, holders: Set[UUID], facts: GroupFacts) -> float:
+    """Give the part of a member's maximum size that is free, were the key not there.
+
+    0 when it has no maximum size; below 0 when more is there than should be.
+    """
+    limit, used = facts.max_size(member) or 0, facts.live_size(member) or 0
+    return _ratio(limit - used + (key.size or 0 if member in holders else 0), limit)
 
 
 def needs_size_balance(members: Set[UUID], count: int, facts: GroupFacts) -> bool:
@@ -100,4 +125,4 @@ def _as_float(value: int) -> float:
 def _ratio(part: int, whole: int) -> float:
     """Divide as doubles, the way the real program does."""
     top, bottom = _as_float(part) if part >= 0 else -_as_float(-part), _as_float(whole)
-    return top / bottom if bottom != float("inf") else 0.0
+    return top / bottom if 0 < bottom < float("inf") else 0.0

@@ -85,7 +85,7 @@ def matches(expr: Expr, question: Question) -> bool:
 def _matches_leaf(expr: Expr, question: Question) -> bool:
     match expr:
         case Term(test=test):
-            return _holds(test, question)
+            return holds(test, question)
         case Not(operand):
             return not matches(operand, question)
         case Expanded(expr=inner):
@@ -95,7 +95,8 @@ def _matches_leaf(expr: Expr, question: Question) -> bool:
     raise AssertionError(expr)
 
 
-def _holds(test: Test, question: Question) -> bool:
+def holds(test: Test, question: Question) -> bool:
+    """Tell whether one condition holds; see matches()."""
     file, key = question.facts.file, question.facts.key
     match test:
         case Include(glob):
@@ -137,7 +138,7 @@ def _holds_for_key(test: _KeyTest | Word, key: Key, question: Question) -> bool:
     match test:
         case Word():
             if test is Word.PRESENT:
-                return _is_present(question)
+                return is_present(question)
             return _is_secure(key, question.facts)
         case LargerThan(size):
             return key.size is not None and key.size > size
@@ -189,8 +190,10 @@ def _is_in_dir(file: str, wanted: str) -> bool:
     return wanted == parent or wanted in {f"{name}/" for name in above}
 
 
-def _is_present(question: Question) -> bool:
-    """`present` is about what is so now: `absent` is not looked at, so that a repository with
+def is_present(question: Question) -> bool:
+    """Tell whether the repository has the key.
+
+    `present` is about what is so now: `absent` is not looked at, so that a repository with
     this term keeps what it has."""
     return question.repo in question.present or question.facts.is_present(question.repo)
 
@@ -243,21 +246,25 @@ def _compares(value: str, sign: str, limit: str) -> bool:
 
 def _is_balanced_here(test: Balanced, key: Key, question: Question) -> bool:
     if test.enough is None or question.rebalance:
-        return _is_picked(test, key, question)
-    if _is_present(question):
+        return question.repo in choose(test, key, question).picked
+    if is_present(question):
         return True
-    if isinstance(test.enough, Copies):
-        wanted = not _has_copies(test.enough, question)
-    else:
-        wanted = _lacks_copies(test.enough, question)
-    return wanted and _is_picked(test, key, question)
+    if has_enough(test.enough, question):
+        return False
+    return question.repo in choose(test, key, question).picked
 
 
-def _is_picked(test: Balanced, key: Key, question: Question) -> bool:
+def has_enough(enough: Copies | LackingCopies, question: Question) -> bool:
+    """Tell whether members of a balanced group may leave the key to those who have it."""
+    if isinstance(enough, Copies):
+        return _has_copies(enough, question)
+    return not _lacks_copies(enough, question)
+
+
+def choose(test: Balanced, key: Key, question: Question) -> balanced.Choice:
+    """Choose the members of a balanced term's group that the key belongs in."""
     facts = question.facts
     members = facts.members(test.group)
-    if question.repo not in members:
-        return False
     count = test.count
     if count is None:
         outside = _trusted_copies(question) - members
@@ -270,4 +277,5 @@ def _is_picked(test: Balanced, key: Key, question: Question) -> bool:
         candidates = balanced.candidates_by_size(members, key, holders, facts, count)
     else:
         candidates = balanced.candidates_by_hash(members, key, holders, facts)
-    return question.repo in balanced.pick(members, candidates, key, count)
+    picked = balanced.pick(members, candidates, key, count)
+    return balanced.Choice(members, count, by_size, candidates, tuple(picked))
