@@ -1,0 +1,92 @@
+"""A cluster whose nodes are in memory, and the gateway's repository on disk: for tests of
+operations on clusters.
+
+nodes = FleetOfThree(tmp_path)
+async with nodes.fleet() as fleet: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from shoal.annex.session import Session
+from shoal.errors import ShoalError
+from shoal.operations.apply import Step
+from shoal.operations.fleet import Fleet
+from shoal.remotes.base import Remote
+from shoal.remotes.settings import RemoteSettings
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+from tests.support.client import Client, Notes
+from tests.support.memory_remote import MemoryRemote
+
+A, B, C = (UUID(f"{letter * 8}-0000-4000-8000-000000000000") for letter in "abc")
+
+
+class Shown(Notes):
+    """Keeps what is shown of one action."""
+
+    def __init__(self, action: str, key: Key) -> None:
+        super().__init__()
+        self.action = action
+        self.key = key
+        self.failed = False
+        self.error = ""
+
+    def fail(self) -> None:
+        self.failed = True
+
+
+class Shows:
+    """Keeps the actions that are shown, in order."""
+
+    def __init__(self) -> None:
+        self.steps: list[Shown] = []
+
+    @contextmanager
+    def step(self, action: str, key: Key) -> Iterator[Step]:
+        shown = Shown(action, key)
+        self.steps.append(shown)
+        try:
+            yield shown
+        except ShoalError as error:
+            shown.fail()
+            shown.error = str(error)
+
+    @property
+    def failures(self) -> list[Shown]:
+        return [step for step in self.steps if step.failed]
+
+
+class MemoryFleet(Fleet):
+    """A fleet of remotes in memory."""
+
+    def __init__(self, client: Client, nodes: Sequence[RemoteSettings]) -> None:
+        self._client = client
+        super().__init__(lambda: Session(client.repository), nodes)
+
+    def _opened_remote(self, settings: RemoteSettings, uuid: UUID) -> Remote:
+        return self._client.remotes[settings.name]
+
+
+class FleetOfThree:
+    """Nodes a, b and c, all of the same cost, and the gateway. close() it at the end."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.client = Client(tmp_path)
+        self.nodes = [self.client.remote(name, uuid) for name, uuid in zip("abc", (A, B, C))]
+        self.a, self.b, self.c = self.nodes
+
+    def fleet(self) -> Fleet:
+        """Open the nodes."""
+        settings = [self.client.settings(node) for node in self.nodes]
+        return MemoryFleet(self.client, settings)
+
+    def give(self, content: bytes, *nodes: MemoryRemote) -> Key:
+        """Let nodes have a content, and the log know it; give its key."""
+        return self.client.give(content, *nodes)
+
+    def close(self) -> None:
+        self.client.close()
