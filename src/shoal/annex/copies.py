@@ -61,7 +61,7 @@ class CopiesWanted:
     def of_key(self, key: Key, path: str | None = None) -> Needed:
         """Give what a drop of `key` must leave: the most that any of its files asks for."""
         needed = self.of_file(path)
-        if not self._attributes_may_differ:
+        if not self.may_depend_on_files:
             return needed
         for other in self.files.of(key):
             also = self.of_file(other)
@@ -87,8 +87,8 @@ class CopiesWanted:
         return by_file or self._default[name]
 
     @cached_property
-    def _attributes_may_differ(self) -> bool:
-        """Whether some attribute can ask for more copies of some file."""
+    def may_depend_on_files(self) -> bool:
+        """Whether some attribute may ask for other numbers of copies of some file."""
         if self._repository.is_bare or all(v is not None for v in self._override.values()):
             return False
         return _mentions(self._attribute_files(), (_NUMCOPIES.encode(), _MINCOPIES.encode()))

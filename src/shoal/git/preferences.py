@@ -69,9 +69,12 @@ class Preferences:
             found = policies[repo] = Policy.of(repo, _Rules(*basis))
         return found
 
-    def facts(self, key: Key | None, file: str | None = None) -> RepositoryFacts:
-        """Give what expressions may ask about a key and a file; "" is no file."""
-        return RepositoryFacts(self, key, file or None)
+    def facts(
+        self, key: Key | None, file: str | None = None, raw: frozenset[UUID] | None = None
+    ) -> RepositoryFacts:
+        """Give what expressions may ask about a key and a file; "" is no file. `raw` are the
+        key's logged locations, dead repositories included, where these were read already."""
+        return RepositoryFacts(self, key, file or None, raw)
 
     def wants(
         self,
@@ -160,15 +163,24 @@ class RepositoryFacts:
     """Facts about one key and one file name. What was looked up is kept: make a new one for
     each question that must be fresh."""
 
-    def __init__(self, preferences: Preferences, key: Key | None, file: str | None) -> None:
+    def __init__(
+        self,
+        preferences: Preferences,
+        key: Key | None,
+        file: str | None,
+        raw: frozenset[UUID] | None = None,
+    ) -> None:
         self.key = key
         self.file = file
+        self._given = raw
         self._preferences = preferences
         self._repository = preferences.repository
         self._logs = preferences.logs
 
     @cached_property
     def _raw(self) -> frozenset[UUID]:
+        if self._given is not None:
+            return self._given
         return _NOBODY if self.key is None else self._logs.locations(self.key, raw=True)
 
     @cached_property

@@ -9,6 +9,7 @@ Groups, globs and other words are `str`, with bytes that are not UTF-8 as surrog
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -204,3 +205,16 @@ def chain(expr: Expr) -> tuple[Expr, list[And | Or]]:
         expr = expr.left
     connectives.reverse()
     return expr, connectives
+
+
+def terms_of(expr: Expr) -> Iterator[Term]:
+    """Give all terms of a tree, those of expanded groups too, from left to right."""
+    first, connectives = chain(expr)
+    if isinstance(first, Term):
+        yield first
+    elif isinstance(first, Not):
+        yield from terms_of(first.operand)
+    elif isinstance(first, Expanded):
+        yield from terms_of(first.expr)
+    for node in connectives:
+        yield from terms_of(node.right)
