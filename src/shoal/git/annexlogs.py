@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from shoal.git.repository import Repository
 
 T = TypeVar("T")
+OnLocations = Callable[[Key, Mapping[UUID, bool | Status]], None]
+"""Is told which repositories have a key now, or no longer do. It must not call the branch."""
+
 _ClustersOfNodes = dict[UUID, frozenset[UUID]]
 _DEAD = "dead"
 _CLUSTERS_OF_NODES = "clusters of nodes"
@@ -62,6 +65,7 @@ class AnnexLogs:
         self._lock = threading.Lock()
         self._kept: dict[str, object] = {}  # by file, or by what follows from several
         self._locations: dict[Key, frozenset[UUID]] = {}
+        self._on_locations: list[OnLocations] = []
         self._branch.on_change(self._forget)
 
     # Where keys are
@@ -110,16 +114,31 @@ class AnnexLogs:
 
     def set_locations(self, key: Key, changes: Mapping[UUID, bool | Status]) -> int:
         """Record for several repositories whether they have a key; tell how much is news."""
-        path, now = self._path(key), candidate_clock()
         written = 0
         public = {}
         for repository, status in changes.items():
             if repository in self._repository.private_uuids:
-                change = _location_change({repository: status}, now)
-                written += self._branch.change(path, change, regarding=repository)
+                written += self._change_locations(key, {repository: status}, repository)
             else:
                 public[repository] = status
-        return written + (self._branch.change(path, _location_change(public, now)) if public else 0)
+        return written + (self._change_locations(key, public) if public else 0)
+
+    def _change_locations(
+        self,
+        key: Key,
+        changes: Mapping[UUID, bool | Status],
+        regarding: UUID | None = None,
+    ) -> bool:
+        def done() -> None:
+            for listener in self._on_locations:
+                listener(key, changes)
+
+        change = _location_change(changes, candidate_clock())
+        return self._branch.change(self._path(key), change, regarding=regarding, done=done)
+
+    def on_locations(self, listener: OnLocations) -> None:
+        """Have `listener` told of what is recorded here, while the journal is still locked."""
+        self._on_locations.append(listener)
 
     def _path(self, key: Key) -> str:
         return location.path(key, self._repository.branch_hash_levels)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from shoal.errors import ShoalError
 from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
-from shoal.git.journal import Journal
+from shoal.git.journal import Journal, Signature
 from shoal.git.refs import Refs, read_status
 from shoal.git.scanning import TreeReader, scan_tree
 from shoal.logs.merge import union_merge
@@ -128,6 +128,25 @@ class AnnexBranch:
         listed = self._repository.git.run("ls-tree", "-r", "-z", "--name-only", commit)
         return [os.fsdecode(path) for path in listed.split(b"\0") if path]
 
+    def read_committed(self, commit: str, path: str) -> bytes:
+        """Give the content of a file in one commit of the branch, b"" when there is none."""
+        return self._trees.read(commit, path)
+
+    def journalled(self) -> dict[str, Signature]:
+        """Give the files that are in a journal, each with what changes when it is written."""
+        found = dict(self.journal.signatures(self.journal.names()))
+        if self._repository.private_uuids:
+            for path, seen in self.private_journal.signatures(self.private_journal.names()):
+                found[path] = seen if path not in found else (*found[path][:2], seen[0])
+        return found
+
+    @property
+    def has_unmerged(self) -> bool:
+        """Whether there are siblings that cannot be merged, so that reading looks at them too."""
+        if self._merged is None:
+            self.update()
+        return bool(self._unmerged)
+
     @property
     def tip(self) -> str | None:
         """The commit that the branch is at now; None when there is no branch."""
@@ -142,16 +161,28 @@ class AnnexBranch:
 
     # Writing
 
-    def change(self, path: str, update: Update, *, regarding: UUID | None = None) -> bool:
+    def change(
+        self,
+        path: str,
+        update: Update,
+        *,
+        regarding: UUID | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> bool:
         """Change a file: read, `update` and write under the journal's lock.
 
         `regarding` is the repository that the change is about; when that is a private one,
-        it is recorded in private. Tells whether anything was written.
+        it is recorded in private. `done` is called after something was written, before the
+        lock is released. Tells whether anything was written.
         """
-        return self.change_many([(path, update)], regarding=regarding) > 0
+        return self.change_many([(path, update)], regarding=regarding, done=done) > 0
 
     def change_many(
-        self, changes: Iterable[tuple[str, Update]], *, regarding: UUID | None = None
+        self,
+        changes: Iterable[tuple[str, Update]],
+        *,
+        regarding: UUID | None = None,
+        done: Callable[[], None] | None = None,
     ) -> int:
         """Change many files while the journal is locked once; tell how many changed."""
         private = regarding is not None and regarding in self._repository.private_uuids
@@ -168,6 +199,8 @@ class AnnexBranch:
             finally:
                 if written:
                     self._announce(frozenset(written))
+            if written and done is not None:
+                done()
         return len(written)
 
     def commit(self, message: str | None = None) -> bool:
@@ -290,11 +323,15 @@ class AnnexBranch:
             except ShoalError as error:
                 self.trouble = error
                 self._settle(self.siblings, ())
+        self.notice()
+        return self.generation != before
+
+    def notice(self) -> None:
+        """As refresh(), but leave new siblings for later: merging them takes its time."""
         with self._lock:
             self._notice(self._refs.tip())
             if (paths := self._freshness.changed_paths()) is None or paths:
                 self._announce(paths)
-            return self.generation != before
 
     def seems_unchanged(self) -> bool:
         """Tell whether the refs are surely as refresh() last saw them.

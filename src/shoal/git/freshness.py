@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shoal.git.journal import Journal
+from shoal.git.journal import Journal, Signature
 from shoal.git.watch import Watch
 
-_Signatures = dict[str, tuple[int, int, int]]
+_Signatures = dict[str, Signature]
 _MANY = 2000  # files that are not worth looking at one by one
 
 

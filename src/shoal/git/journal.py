@@ -16,6 +16,9 @@ from contextlib import suppress
 from shoal.git.othertmp import OtherTmp
 from shoal.git.permissions import Permissions
 
+Signature = tuple[int, int, int]
+"""Modification time in ns, inode and size of a file."""
+
 _HASHED = re.compile(r"([0-9a-f]{3}(?:_[0-9a-f]{3})?)_((?:__)+)(?=[^_])")
 
 
@@ -94,7 +97,7 @@ class Journal:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.directory, name))
 
-    def signatures(self, names: Iterable[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    def signatures(self, names: Iterable[str]) -> Iterator[tuple[str, Signature]]:
         """Give the branch files of `names`, with what changes when their content does."""
         for name in names:
             with suppress(FileNotFoundError):

@@ -7,12 +7,11 @@ repository's last refresh().
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shoal.git.process import GitError
-from shoal.git.reposizes import RepoSizes
 from shoal.logs import equivalent, metadata, web
 from shoal.logs.trust import TrustLevel
 from shoal.preferred.policy import Policy
@@ -22,6 +21,7 @@ from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
+    from shoal.git.reposizes import RepoSizes
 
 _PREFERRED_DIR = "public"
 _FULL_AT = 0.9
@@ -49,10 +49,24 @@ class Preferences:
         self.trust = trust or self.logs.trust
         self._policies: tuple[tuple[object, ...], dict[UUID, Policy]] = ((), {})
 
-    @cached_property
+    @property
     def sizes(self) -> RepoSizes:
-        """How many bytes each repository has."""
-        return RepoSizes(self.repository.branch, self.repository.branch_hash_levels)
+        """How many bytes each repository has, and what is on its way."""
+        return self.repository.sizes
+
+    def counts_sizes(self, repos: Iterable[UUID]) -> bool:
+        """Tell whether it matters for one of these repositories how full it, or another, is:
+        whether keys must be placed in a decision, see shoal.git.reposizes."""
+        limits = self.logs.max_sizes()
+        return any(limits.get(repo) or self.policy(repo).looks_at_sizes for repo in repos)
+
+    def has_room(self, repo: UUID, key: Key) -> bool:
+        """Tell whether a repository that lacks a key may take it without becoming larger than
+        its maximum size, when all that is on its way there arrives."""
+        limit = self.logs.max_sizes().get(repo)
+        if not limit:
+            return True
+        return (self.sizes.live_size(repo) or 0) + (key.size or 0) <= limit
 
     def policy(self, repo: UUID) -> Policy:
         """Give what a repository wants. It is kept until what is configured changes."""
@@ -243,8 +257,12 @@ class RepositoryFacts:
     def max_size(self, repo: UUID) -> int | None:
         return self._logs.max_sizes().get(repo)
 
+    @cached_property
+    def _live_sizes(self) -> Mapping[UUID, int]:
+        return self._preferences.sizes.live_sizes()
+
     def live_size(self, repo: UUID) -> int | None:
-        return self._preferences.sizes.size(repo)
+        return self._live_sizes.get(repo)
 
     @property
     def full_at(self) -> float:

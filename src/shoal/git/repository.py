@@ -27,6 +27,7 @@ from shoal.values.uuid import UUID, parse_uuid
 
 if TYPE_CHECKING:
     from shoal.git.objects import ObjectStore
+    from shoal.git.reposizes import RepoSizes
 
 VERSION = 10
 
@@ -126,6 +127,7 @@ class Repository:
         self.cat_file = CatFile(self.git)
         self.hooks = Hooks(place.common_dir, self.path, self.config)
         self._lock = threading.RLock()
+        self._sizes: RepoSizes | None = None
         self._settle()
         self.branch = AnnexBranch(self)
         self.logs = AnnexLogs(self)
@@ -193,6 +195,16 @@ class Repository:
 
         return ObjectStore(self)
 
+    @property
+    def sizes(self) -> RepoSizes:
+        """How many bytes of keys each repository has, and what is on its way."""
+        with self._lock:
+            if self._sizes is None:
+                from shoal.git.reposizes import RepoSizes  # not always needed
+
+                self._sizes = RepoSizes(self)
+            return self._sizes
+
     @cached_property
     def private_uuids(self) -> frozenset[UUID]:
         """The repositories that nothing must be published about: this one with annex.private,
@@ -241,6 +253,8 @@ class Repository:
 
         The repository may be used again afterwards.
         """
+        if self._sizes is not None:
+            self._sizes.close()
         self.cat_file.close()
         if os.path.isdir(self.annex_dir) and self.is_writable:
             self.othertmp.sweep()

@@ -1,108 +1,236 @@
-"""How many bytes of keys each repository has, by the location logs.
+"""How full repositories are: what the location logs say, and what is on its way.
 
-The first question reads all location logs; after that only those that changed. The rules are
-git-annex's: each key counts once, a key of unknown size as nothing, clusters not at all; a
-repository that was ever described or had a key is known, perhaps with size 0.
+`Repository.sizes` is the one object for this, shared by all threads of a process:
+
+* `sizes()`, `size(repo)`: bytes of keys by the location logs, journalled ones included. As
+  fresh as the branch's last refresh(). This is what `maxsize` and `info` show.
+* `live_sizes()`, `live_size(repo)`: the same, and what this process or any other, shoal or
+  the real git-annex, has reserved for keys that it is about to store. Preferred content looks
+  at these.
+
+Whoever stores a key reserves its size first, in the moment when it decides:
+
+    with repository.sizes.deciding() as decision:        # nobody else decides meanwhile
+        for node in candidates:
+            if preferences.has_room(node, key) and preferences.wants(node, key, ...):
+                reservations.append(decision.reserve(node, key))
+    ...                                                  # the transfers
+    repository.logs.set_locations(key, {node: True})     # settles the reservations of (node, key)
+    reservation.cancel()                                 # in `finally`: nothing when settled
+
+Rules:
+
+* `deciding()` blocks: call it in a thread. It holds a lock that the real program waits for
+  too, so never wait in it for a network, a node, or a client. Sizes, locations and
+  configuration are brought up to date at its start, and what it reserves counts at once, also
+  for the next question inside it. An exception inside cancels what was reserved in it.
+* Reservations written by set_locations() or set_location(), by whichever thread, are settled
+  while the journal is locked: no reader ever sees neither the reservation nor the key. Adding
+  is settled by True, removing by False. What concerns other keys or repositories stays.
+* `cancel()` may be called from any thread, any number of times. A reservation is also a
+  context manager that cancels at its end.
+* Those who only ask (find --want-get-by) need no decision.
+* When nothing depends on sizes, `Preferences.counts_sizes(nodes)` says so; then do without
+  all this: it opens no database and takes no lock.
+
+The database of the real program is used (see sizesdb.py), so both programs respect the
+reservations of both. When it cannot be used (a read-only repository, a full disk), `trouble`
+says why: everything goes on, but reservations are known to this process alone.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from shoal.git.branch import AnnexBranch
-from shoal.logs import location
-from shoal.logs import uuid as uuid_log
-from shoal.values.uuid import UUID, is_cluster_uuid
+from shoal.db.reposizedb import Change, LiveChange
+from shoal.errors import ShoalError
+from shoal.git.held import Held
+from shoal.git.sizecount import SizeCount
+from shoal.git.sizesdb import SharedSizes
+from shoal.logs.presence import Status
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
 
-_NOBODY: frozenset[UUID] = frozenset()
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
+
+_numbers = itertools.count(1)  # unique in this process, whatever the repository
+
+
+class Reservation(Held):
+    """Room for a key in a repository, or the removal of one, until it is done or given up.
+
+    release() is cancel(), so a `with` block cancels what was not settled in it.
+    """
+
+    def __init__(self, sizes: RepoSizes, change: LiveChange) -> None:
+        self._sizes = sizes
+        self.change = change
+
+    @property
+    def is_pending(self) -> bool:
+        """False when it was settled or cancelled."""
+        return self._sizes.is_pending(self.change)
+
+    def cancel(self) -> None:
+        """Give it up: the change will not be made. Harmless when it was settled."""
+        self._sizes.cancel(self.change)
+
+    def release(self) -> None:
+        self.cancel()
+
+
+class Decision:
+    """What is decided while nobody else decides; see RepoSizes.deciding."""
+
+    def __init__(self, sizes: RepoSizes) -> None:
+        self._sizes = sizes
+        self.reserved: list[LiveChange] = []
+
+    def reserve(self, repo: UUID, key: Key, change: Change = Change.ADDING) -> Reservation:
+        """Reserve room for `key` in `repo` (or note that it is about to be removed)."""
+        live = LiveChange(repo, key, change, os.getpid(), next(_numbers))
+        self.reserved.append(live)
+        self._sizes.remember(live)
+        return Reservation(self._sizes, live)
 
 
 class RepoSizes:
-    """The sizes of all repositories that a git-annex branch knows. Thread-safe.
+    """The sizes of all repositories that a git-annex branch knows. Thread-safe."""
 
-    As fresh as the branch's last refresh().
-    """
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._shared = SharedSizes(repository)
+        self._counting = threading.Lock()
+        self._count = SizeCount(repository, self._shared.stored_sizes, self._shared.store_sizes)
+        self._reserving = threading.Lock()  # for what follows
+        self._reserved: dict[tuple[UUID, Key], set[LiveChange]] = {}
+        repository.logs.on_locations(self.settle)
 
-    def __init__(self, branch: AnnexBranch, levels: int = 2) -> None:
-        """`levels` is how many hash directories logs are in (1 with annex.tune.branchhash1)."""
-        self._branch = branch
-        self._levels = levels
-        self._lock = threading.Lock()  # for what follows
-        self._sizes: dict[UUID, int] = {}
-        # Who has each key, by a hash of the log's path: a path itself would take three times
-        # the memory. The few different sets of repositories are kept once each.
-        self._holders: dict[int, frozenset[UUID]] = {}
-        self._sets: dict[frozenset[UUID], frozenset[UUID]] = {}
-        self._noticing = threading.Lock()  # for what follows; taken by announcements
-        self._changed: set[str] | None = None  # None: read everything
-        branch.on_change(self._notice)
+    @property
+    def trouble(self) -> ShoalError | None:
+        """Why other processes are not told of reservations, nor heard of; None when they are."""
+        return self._shared.trouble
 
-    def sizes(self) -> Mapping[UUID, int]:
-        """Give the size of each known repository, in bytes. The mapping is the caller's."""
-        with self._lock:
-            self._catch_up()
-            return dict(self._sizes)
+    # Asking
+
+    def sizes(self) -> dict[UUID, int]:
+        """Give the bytes of keys in each known repository. The mapping is the caller's."""
+        self._shared.open()
+        with self._counting:
+            return self._count.sizes()
 
     def size(self, repo: UUID) -> int | None:
         """Give the size of one repository in bytes; None when nobody ever heard of it."""
-        with self._lock:
-            self._catch_up()
-            return self._sizes.get(repo)
+        return self.sizes().get(repo)
 
-    def _notice(self, paths: frozenset[str] | None) -> None:
-        """Remember what to read again. Called with the branch's lock held."""
-        with self._noticing:
-            if paths is None:
-                self._changed = None
-            elif self._changed is not None:
-                self._changed |= paths
+    def live_sizes(self) -> Mapping[UUID, int]:
+        """Give the sizes, and what is about to be added. What is about to be removed still
+        counts. A repository that nobody ever heard of is left out."""
+        # In this order a change that comes meanwhile may count twice, but never not at all.
+        self._shared.open()
+        others = self._shared.others()
+        with self._reserving:
+            pending = {place for place, live in self._reserved.items() if _adds(live)}
+        if others:
+            self._repository.branch.notice()
+            pending |= {(live.repo, live.key) for live in others}
+        coming = [place for place in pending if not self._has(*place)]
+        found = self.sizes()
+        for repo, key in coming:
+            if repo in found:
+                found[repo] += key.size or 0
+        return found
 
-    def _catch_up(self) -> None:
-        with self._noticing:
-            read_all = self._changed is None
-        if read_all:
-            self._branch.read(uuid_log.PATH)  # merges siblings, now and not while we read
-        with self._noticing:
-            changed, self._changed = self._changed, set()
-        done = False
-        try:
-            if changed is None:
-                self._read_all()
-            else:
-                for path in changed:
-                    self._read_one(path, self._branch.read(path))
-            done = True
-        finally:
-            if not done:
-                self._notice(None)
+    def live_size(self, repo: UUID) -> int | None:
+        """Give the live size of one repository; None when nobody ever heard of it."""
+        return self.live_sizes().get(repo)
 
-    def _read_all(self) -> None:
-        self._sizes, self._holders, self._sets = {}, {}, {}
-        for path, content in self._branch.scan(self._matters):
-            self._read_one(path, content)
+    def _has(self, repo: UUID, key: Key) -> bool:
+        return repo in self._repository.logs.locations(key, raw=True)
 
-    def _matters(self, path: str) -> bool:
-        return path == uuid_log.PATH or path.endswith(location.SUFFIX)
+    # Deciding
 
-    def _read_one(self, path: str, content: bytes) -> None:
-        if path == uuid_log.PATH:
-            for repo in uuid_log.parse(content):
-                if not is_cluster_uuid(repo):
-                    self._sizes.setdefault(repo, 0)
+    @contextmanager
+    def deciding(self) -> Iterator[Decision]:
+        """Decide where keys go, while nobody else does.
+
+        Raises LockError when another process does so for a minute.
+        """
+        self.sizes()  # what takes long is done before others have to wait
+        with self._shared.deciding():
+            self._repository.branch.notice()
+            decision = Decision(self)
+            done = False
+            try:
+                yield decision
+                self._shared.begin(decision.reserved)
+                done = True
+            finally:
+                if not done:
+                    for live in decision.reserved:
+                        self.cancel(live)
+
+    def remember(self, live: LiveChange) -> None:
+        """Count a change that this process is about to make."""
+        with self._reserving:
+            self._reserved.setdefault((live.repo, live.key), set()).add(live)
+
+    def is_pending(self, live: LiveChange) -> bool:
+        """Tell whether a change was neither settled nor cancelled."""
+        with self._reserving:
+            return live in self._reserved.get((live.repo, live.key), ())
+
+    def cancel(self, live: LiveChange) -> None:
+        """Forget a change that will not be made."""
+        if self._forget([live]):
+            self._shared.cancel([live])
+
+    def settle(self, key: Key, changes: Mapping[UUID, bool | Status]) -> None:
+        """Settle what the location log says now. Called with the journal locked."""
+        if not self._reserved:
             return
-        key = location.key_of(path, self._levels)
-        if key is None:
-            return
-        now = location.present_uuids(content)
-        now = self._sets.setdefault(now, now)
-        name = hash(path)
-        before = self._holders.get(name, _NOBODY)
-        if now == before:
-            return
-        self._holders[name] = now
-        size = key.size or 0
-        for repo in now - before:
-            self._sizes[repo] = self._sizes.get(repo, 0) + size
-        for repo in before - now:
-            self._sizes[repo] -= size
+        with self._reserving:
+            made = [
+                live
+                for repo, status in changes.items()
+                for live in self._reserved.get((repo, key), ())
+                if _makes(live, status)
+            ]
+        if made:
+            self._shared.finish(made)
+            self._forget(made)
+
+    def _forget(self, changes: list[LiveChange]) -> bool:
+        """Count changes no longer; tell whether they did."""
+        forgotten = False
+        with self._reserving:
+            for live in changes:
+                place = (live.repo, live.key)
+                if live in (pending := self._reserved.get(place, set())):
+                    forgotten = True
+                    pending.discard(live)
+                    if not pending:
+                        del self._reserved[place]
+        return forgotten
+
+    def close(self) -> None:
+        """Tell others that this process reserves nothing any more. May be used again."""
+        with self._reserving:
+            self._reserved.clear()
+        self._shared.close()
+
+
+def _adds(changes: set[LiveChange]) -> bool:
+    return any(live.change is Change.ADDING for live in changes)
+
+
+def _makes(live: LiveChange, status: bool | Status) -> bool:
+    """Tell whether a location log's status says that a change was made."""
+    present = status is True or status is Status.PRESENT
+    return present == (live.change is Change.ADDING)

@@ -32,6 +32,7 @@ from shoal.preferred.expr import (
 )
 from shoal.preferred.facts import Facts
 from shoal.preferred.parse import parse
+from shoal.preferred.sized import looks_at_sizes
 from shoal.preferred.stability import unstable_terms
 from shoal.preferred.standard_groups import standard_expression
 from shoal.values.uuid import UUID
@@ -66,6 +67,7 @@ class Policy:
     required: Expr
     stable: bool = True
     required_stable: bool = True
+    looks_at_sizes: bool = False  # whether it depends on how full repositories are
 
     @classmethod
     def of(cls, repo: UUID, rules: Rules) -> Policy:
@@ -80,7 +82,14 @@ class Policy:
                 parts.append(PRESENT)
         preferred, required = parts
         wanted = PRESENT if broken else either(preferred, required)
-        return cls(repo, wanted, required, not unstable_terms(wanted), not unstable_terms(required))
+        return cls(
+            repo,
+            wanted,
+            required,
+            not unstable_terms(wanted),
+            not unstable_terms(required),
+            looks_at_sizes(wanted),
+        )
 
     @property
     def is_configured(self) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from shoal.git.repository import Repository
-from shoal.git.reposizes import RepoSizes
 from shoal.logs import location
 from shoal.logs import uuid as uuid_log
 from shoal.logs.presence import Status
@@ -47,13 +46,13 @@ def test_sizes_are_sums_over_the_keys_that_each_repository_has(repository: Repos
     _log(repository, SMALL, HERE, True, 1)
     _log(repository, UNKNOWN, HERE, True, 1)
     _log(repository, SMALL, THERE, Status.DEAD, 1)
-    sizes = RepoSizes(repository.branch)
+    sizes = repository.sizes
     assert sizes.sizes() == {HERE: 1_000_007, THERE: 0}
     assert sizes.size(UUID("99999999-9999-4999-8999-999999999999")) is None
 
 
 def test_changes_count_at_once_committed_or_not(repository: Repository) -> None:
-    sizes = RepoSizes(repository.branch)
+    sizes = repository.sizes
     assert sizes.sizes() == {}
     _describe(repository, HERE)
     _log(repository, LARGE, HERE, True, 1)
@@ -65,7 +64,7 @@ def test_changes_count_at_once_committed_or_not(repository: Repository) -> None:
 
 
 def test_changes_of_others_count_after_a_refresh(repository: Repository) -> None:
-    sizes = RepoSizes(repository.branch)
+    sizes = repository.sizes
     _log(repository, SMALL, HERE, True, 1)
     repository.branch.commit()
     assert sizes.size(HERE) == 7
