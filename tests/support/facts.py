@@ -78,6 +78,12 @@ class DictFacts:
     def live_size(self, repo: UUID) -> int | None:
         return self.sizes.get(repo)
 
+    def repositories(self) -> Collection[UUID]:
+        return {*self.groups_of, *self.wanted_texts, *self.required_texts}
+
+    def name(self, repo: UUID) -> str:
+        return str(repo).split("-")[0]
+
     def wanted(self, repo: UUID) -> str:
         return self.wanted_texts.get(repo, "")
 

@@ -20,6 +20,7 @@ _EARLY_COMMIT = re.compile(r"\(recording state in git\.\.\.\)\n(?=.)", re.DOTALL
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _FREE_SPACE = re.compile(r"(available local disk space(?:\"?: ?\"?))[^\n\"(]*")
 _GIT_NOISE = re.compile(r"^fatal: Not a valid object name .*\n", re.MULTILINE)
+_WARNING = re.compile(r"^shoal: warning: .*\n", re.MULTILINE)
 _CALL_STACK = re.compile(
     r"\n(?:HasCallStack backtrace|CallStack \(from HasCallStack\)):(?:\n  .*)*"
 )
@@ -80,7 +81,7 @@ class Twins:
 
     def normalised(self, text: str, *, errors: bool = False) -> str:
         """Take out what may differ: the program's name, progress, free disk space, usage
-        texts, call stacks, and UUIDs that were made up."""
+        texts, call stacks, warnings about expressions, and UUIDs that were made up."""
         text = _METER.sub("", text)
         text = _EARLY_COMMIT.sub("", text)
         text = _FREE_SPACE.sub(r"\1SPACE", text)
@@ -88,6 +89,7 @@ class Twins:
         if errors:
             text = _CALL_STACK.sub("", text)
             text = _GIT_NOISE.sub("", text)
+            text = _WARNING.sub("", text)
             text = re.sub(r"^(git-annex|shoal): ", "", text, flags=re.MULTILINE)
             text = text.split("\n\nUsage: ")[0]
             text = re.sub(r"First run: (git-annex|shoal) init", "First run: init", text)

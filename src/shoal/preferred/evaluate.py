@@ -45,7 +45,7 @@ from shoal.values.number import read_float
 from shoal.values.uuid import UUID
 
 _NOBODY: frozenset[UUID] = frozenset()
-_TRUST_ORDER = (TrustLevel.DEAD, TrustLevel.UNTRUSTED, TrustLevel.SEMITRUSTED, TrustLevel.TRUSTED)
+_RELIABLE = (TrustLevel.SEMITRUSTED, TrustLevel.TRUSTED)
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -208,13 +208,13 @@ def _has_copies(test: Copies, question: Question) -> bool:
         return len(copies & question.facts.members(test.group)) >= test.count
     if test.trust is None:
         return len(copies) >= test.count
-    counted = _TRUST_ORDER[_TRUST_ORDER.index(test.trust) :] if test.or_better else (test.trust,)
-    return sum(trust(repo) in counted for repo in copies) >= test.count
+    levels = test.levels
+    return sum(trust(repo) in levels for repo in copies) >= test.count
 
 
 def _trusted_copies(question: Question) -> Set[UUID]:
     trust = question.facts.trust
-    return {repo for repo in question.copies() if trust(repo) in _TRUST_ORDER[2:]}
+    return {repo for repo in question.copies() if trust(repo) in _RELIABLE}
 
 
 def _lacks_copies(test: LackingCopies, question: Question) -> bool:

@@ -15,6 +15,9 @@ from enum import Enum
 
 from shoal.logs.trust import TrustLevel
 
+TRUST_ORDER = (TrustLevel.DEAD, TrustLevel.UNTRUSTED, TrustLevel.SEMITRUSTED, TrustLevel.TRUSTED)
+"""From the worst to the best."""
+
 
 @dataclass(frozen=True, slots=True)
 class Anywhere:
@@ -107,6 +110,14 @@ class Copies:
     trust: TrustLevel | None = None
     or_better: bool = False
     group: str | None = None
+
+    @property
+    def levels(self) -> tuple[TrustLevel, ...]:
+        """The trust levels whose repositories count."""
+        if self.trust is None:
+            return TRUST_ORDER
+        place = TRUST_ORDER.index(self.trust)
+        return TRUST_ORDER[place:] if self.or_better else (self.trust,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,14 @@ def parse(text: str) -> Expr:
     Raises ExpressionError; its message lists every word that is wrong, as the real program's
     does: `Parse failure: near "2" Parse failure: near ".dat"`.
     """
+    return _simplified(_Reader(arrange(items_of(text))).rest(ANYWHERE))
+
+
+def items_of(text: str) -> list[str | Term]:
+    """Give the words of an expression in order, with terms parsed.
+
+    `and`, `or`, `not` and parentheses are themselves. Raises ExpressionError as parse() does.
+    """
     items: list[str | Term] = []
     problems: list[str] = []
     for word in words(text):
@@ -40,7 +48,7 @@ def parse(text: str) -> Expr:
             problems.append(f"Parse failure: {error}")
     if problems:
         raise ExpressionError(" ".join(problems))
-    return _simplified(_Reader(arrange(items)).rest(ANYWHERE))
+    return items
 
 
 class _Reader:
