@@ -42,6 +42,7 @@ class FakeRecords:
     wanted: Callable[[UUID, frozenset[UUID]], bool] = lambda uuid, present: True
     asked_files: set[str] = field(default_factory=set)
     changes: list[tuple[Key, tuple[UUID, ...], tuple[UUID, ...]]] = field(default_factory=list)
+    at_hand: bool | None = None  # whether locations are kept; None: now and then
     broken: Exception | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -51,7 +52,8 @@ class FakeRecords:
         return found | {CLUSTER} if found else found
 
     def kept_locations(self, key: Key) -> frozenset[UUID] | None:
-        return self.locations(key) if len(self.log) % 2 else None
+        at_hand = len(self.log) % 2 if self.at_hand is None else self.at_hand
+        return self.locations(key) if at_hand else None
 
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         assert node not in present

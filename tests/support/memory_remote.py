@@ -140,6 +140,7 @@ class MemoryRemote(Remote):
     partial: dict[Key, bytes] = field(default_factory=dict)
     stored_in: tuple[UUID, ...] = ()  # what a cluster would add to its answers
     clock: int = 1000
+    at_once: bool = False  # what it is asked at once it answers
     changing: set[Key] = field(default_factory=set)
     retained_until: dict[Key, int] = field(default_factory=dict)
     calls: list[tuple[str, Key | None]] = field(default_factory=list)
@@ -201,6 +202,24 @@ class MemoryRemote(Remote):
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
         await self.called("check_present", key, caller)
         return key in self.objects
+
+    def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
+        if not self.at_once:
+            return None
+        self.calls.append(("present_at_once", key))
+        self.callers.append(caller)
+        return key in self.objects
+
+    def read_at_once(
+        self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
+    ) -> bytes | None:
+        if not self.at_once:
+            return None
+        self.calls.append(("read_at_once", key))
+        self.callers.append(caller)
+        data = self.objects.get(key)
+        good = data is not None and key not in self.changing and len(data) - offset <= most
+        return data[offset:] if data is not None and good else None
 
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY

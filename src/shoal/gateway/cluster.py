@@ -36,7 +36,7 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import Content
+from shoal.remotes.content import AT_ONCE, Content, MemoryContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -93,6 +93,9 @@ class ClusterRemote(Remote):
         """True as soon as a node says yes. False when the nodes that may have the key (by the
         log; all when it names none) say no. Raises RemoteUnavailable when they are down."""
         logged = await self._logged(key)
+        known = self._look_at_once(key, logged, caller)
+        if known is not None:
+            return known
 
         async def ask(node: Node) -> bool:
             theirs = self._caller(caller)
@@ -111,6 +114,37 @@ class ClusterRemote(Remote):
             await self._record(key, present=[holder])
         return True
 
+    def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
+        logged = self._records.kept_locations(key)
+        return None if logged is None else self._look_at_once(key, logged, caller)
+
+    def _look_at_once(self, key: Key, logged: frozenset[UUID], caller: Caller) -> bool | None:
+        """Ask one node after the other. A yes that has to be recorded takes more time."""
+        nodes = self._nodes_for(caller)
+        theirs = self._caller(caller)
+        for node in _in_order(nodes, logged):
+            present = node.present_at_once(key, theirs)
+            if present is None:
+                return None
+            if present:
+                return True if node.uuid in logged else None
+        return False
+
+    def read_at_once(
+        self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
+    ) -> bytes | None:
+        logged = self._records.kept_locations(key)
+        return self._take_at_once(key, offset, most, logged, caller) if logged else None
+
+    def _take_at_once(
+        self, key: Key, offset: int, most: int, logged: frozenset[UUID], caller: Caller
+    ) -> bytes | None:
+        """Read from the node that is the best, and logged to have the key."""
+        order = _in_order(self._nodes_for(caller), logged)
+        if not order or order[0].uuid not in logged:
+            return None
+        return order[0].read_at_once(key, offset, most, self._caller(caller))
+
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[Content]:
@@ -121,6 +155,10 @@ class ClusterRemote(Remote):
         self, key: Key, offset: int, file: str, caller: Caller
     ) -> AsyncIterator[Content]:
         logged = await self._logged(key)
+        small = self._take_at_once(key, offset, AT_ONCE, logged, caller)
+        if small is not None:
+            yield MemoryContent(small, offset)
+            return
         nodes = self._nodes_for(caller)
         theirs = self._caller(caller)
 

@@ -53,6 +53,7 @@ class ClusterDownload(Content):
         if content is None or self._reading is None:
             return None
         self.offset, self.size, self.region = content.offset, content.size, content.region
+        self.whole = content.whole
         return self._reading.node
 
     async def stream(self, skip: int = 0) -> AsyncGenerator[Chunk, None]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from shoal.errors import RemoteUnavailable, ShoalError
@@ -27,24 +27,27 @@ _WEIGHT = 0.2  # of the newest answer in the mean latency
 class Health:
     """What is remembered of a node's behaviour, in this process only."""
 
-    state: NodeState
+    failures: int = 0
+    in_flight: int = 0
+    latency: float = 0.0  # seconds
+    served: int = 0
     shunned_until: float = 0.0
     shun_for: float = _SHUN_FIRST
 
     def answered(self, seconds: float) -> None:
         """The node answered, after `seconds`."""
-        latency = self.state.latency * (1 - _WEIGHT) + seconds * _WEIGHT
-        self.state = replace(self.state, failures=0, latency=latency)
+        self.latency = self.latency * (1 - _WEIGHT) + seconds * _WEIGHT
+        self.failures = 0
         self.shun_for = _SHUN_FIRST
         self.shunned_until = 0.0
 
     def heard(self) -> None:
         """The node answered, if only to refuse."""
-        self.state = replace(self.state, failures=0)
+        self.failures = 0
 
     def failed(self) -> None:
         """The node said that it could not be reached, or broke off."""
-        self.state = replace(self.state, failures=self.state.failures + 1)
+        self.failures += 1
 
     def timed_out(self, now: float) -> None:
         """The node did not answer: leave it alone for a while, the longer the more often."""
@@ -73,12 +76,10 @@ class Node:
         self.patience = patience
         self.via = via
         self._clock = clock
-        self._health = Health(NodeState(remote.info.uuid, remote.info.cost))
+        self.uuid = remote.info.uuid
+        self._cost = remote.info.cost
+        self._health = Health()
         self._closing = False
-
-    @property
-    def uuid(self) -> UUID:
-        return self.remote.info.uuid
 
     @property
     def name(self) -> str:
@@ -87,8 +88,39 @@ class Node:
     @property
     def state(self) -> NodeState:
         """How the node is doing now."""
-        shunned = self._clock() < self._health.shunned_until
-        return replace(self._health.state, shunned=shunned)
+        health = self._health
+        return NodeState(
+            self.uuid,
+            self._cost,
+            self._is_shunned,
+            health.failures,
+            health.in_flight,
+            health.latency,
+            health.served,
+        )
+
+    @property
+    def _is_shunned(self) -> bool:
+        return self._clock() < self._health.shunned_until
+
+    def present_at_once(self, key: Key, caller: Caller) -> bool | None:
+        """As Remote.present_at_once(). A node that does not answer at once is not to blame."""
+        if self._is_shunned:
+            return None
+        present = self.remote.present_at_once(key, caller=caller)
+        if present is not None:
+            self._health.heard()
+        return present
+
+    def read_at_once(self, key: Key, offset: int, most: int, caller: Caller) -> bytes | None:
+        """As Remote.read_at_once(); a download when it works."""
+        if self._is_shunned:
+            return None
+        content = self.remote.read_at_once(key, offset, most, caller=caller)
+        if content is not None:
+            self._health.heard()
+            self._health.served += 1
+        return content
 
     async def ask(self, call: Callable[[Remote], Awaitable[T]], *, limit: float | None = None) -> T:
         """Make one call to the remote. Raises RemoteUnavailable when it fails, is too slow
@@ -151,7 +183,7 @@ class Node:
 
     def check(self) -> None:
         """Raise RemoteUnavailable when the node is shunned."""
-        if self._clock() < self._health.shunned_until:
+        if self._is_shunned:
             raise RemoteUnavailable(self.name, "it did not answer a moment ago")
 
     def failure(self, error: ShoalError | OSError) -> ShoalError:
@@ -172,21 +204,18 @@ class Node:
 
     def enter(self, *, reading: bool = False) -> None:
         """Something begins to use the node. `leave` must follow."""
-        state = self._health.state
-        self._health.state = replace(
-            state, in_flight=state.in_flight + 1, served=state.served + reading
-        )
+        self._health.in_flight += 1
+        self._health.served += reading
 
     async def leave(self) -> None:
         """What used the node has ended; close the remote when that was the last and it is due."""
-        state = self._health.state
-        self._health.state = replace(state, in_flight=state.in_flight - 1)
-        if self._closing and not self._health.state.in_flight:
+        self._health.in_flight -= 1
+        if self._closing and not self._health.in_flight:
             await self.remote.aclose()
 
     async def aclose(self) -> None:
         """Close the remote, now or when the last transfer that uses it has ended."""
         if not self._closing:
             self._closing = True
-            if not self._health.state.in_flight:
+            if not self._health.in_flight:
                 await self.remote.aclose()

@@ -44,6 +44,14 @@ class ProxiedRemote(Remote):
         theirs = self._caller(caller)
         return await self._node.ask(lambda remote: remote.check_present(key, caller=theirs))
 
+    def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
+        return self._node.present_at_once(key, self._caller(caller))
+
+    def read_at_once(
+        self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
+    ) -> bytes | None:
+        return self._node.read_at_once(key, offset, most, self._caller(caller))
+
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[Content]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from shoal.git.config import GitConfig
     from shoal.git.repository import Repository
 
+_GLANCE_HOLDS = 0.002  # seconds for which git config and branches are believed unchanged
 _JOURNAL_AGE = 0.1  # seconds that may pass before another process's journal entry is seen
 _JOURNAL_SHARE = 20  # times as long as looking for such entries took
 
@@ -68,24 +69,33 @@ class Basis:
 class Glance:
     """Keeps a repository fresh, at little cost when it is asked to do so all the time.
 
-    Git config and branches are as fresh as can be. What other processes journalled and did
-    not commit is looked for only now and then: listing a long journal takes time, and on a
-    busy gateway it changes with every request.
+    Git config and branches are as fresh as they were two milliseconds ago: requests that come
+    together share a look. What other processes journalled and did not commit is looked for
+    only now and then: listing a long journal takes time, and on a busy gateway it changes with
+    every request.
     """
 
     def __init__(self, repository: Repository, clock: Callable[[], float] = time.monotonic) -> None:
         self._repository = repository
         self._clock = clock
         self._next = float("-inf")
+        self._glanced_until = float("-inf")
 
     def is_fresh(self) -> bool:
-        """Tell whether refresh() would find nothing. It never blocks: a few stat calls."""
-        repository = self._repository
-        return (
-            self._clock() < self._next
+        """Tell whether refresh() would find nothing, or would not have two milliseconds ago.
+
+        It never blocks: a few stat calls."""
+        repository, now = self._repository, self._clock()
+        if now < self._glanced_until:
+            return True
+        fresh = (
+            now < self._next
             and not repository.config.may_have_changed()
             and repository.branch.seems_unchanged()
         )
+        if fresh:
+            self._glanced_until = now + _GLANCE_HOLDS
+        return fresh
 
     def refresh(self) -> None:
         """Notice what changed in the repository. Blocking; one thread at a time."""
@@ -135,12 +145,20 @@ class Served:
 
         Raises NoSuchRemote; NotARepository when the repository itself is gone.
         """
-        if self._basis is None or not self._glance.is_fresh():
+        if not self._is_fresh:
             await self._look()
         try:
             return self._remotes[uuid]
         except KeyError:
             raise NoSuchRemote(uuid) from None
+
+    def remote_at_once(self, uuid: UUID) -> Remote | None:
+        """As remote(), if that takes no more than a few stat calls; else None."""
+        return self._remotes.get(uuid) if self._is_fresh else None
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._basis is not None and self._glance.is_fresh()
 
     async def aclose(self) -> None:
         """Commit what is journalled, here and in the nodes, and close everything."""

@@ -131,6 +131,21 @@ class Remote(ABC):
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
         """Tell whether the remote holds `key` now; only what the remote itself said."""
 
+    def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
+        """Give what check_present() would when that is known without waiting, else None.
+
+        For an event loop that has many to answer: never waits, never raises. None may have
+        any reason; check_present() then tells all.
+        """
+        return None
+
+    def read_at_once(
+        self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
+    ) -> bytes | None:
+        """Give the content from byte `offset` on when that is at most `most` bytes, at hand
+        without waiting, and vouched for; else None. As present_at_once(); see retrieve()."""
+        return None
+
     @abstractmethod
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY

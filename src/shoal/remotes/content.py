@@ -11,6 +11,8 @@ Chunk = bytes | bytearray | memoryview
 """At least one byte; usually about CHUNK_SIZE. Valid until the next chunk is asked for."""
 
 CHUNK_SIZE = 1 << 20
+AT_ONCE = 64 << 10
+"""Bytes up to which a content is read when it is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,15 @@ class Content(ABC):
     """The bytes of a key from `offset` on.
 
     `size` is how many bytes follow, None when that is not known before the end.
-    `region` is set when the bytes are a file on this machine. `digest` is set when the
-    feeder hashes the whole stream (which then starts at offset 0), so that the reader need not.
+    `region` is set when the bytes are a file on this machine. `whole` is set when all of them
+    are in memory already. `digest` is set when the feeder hashes the whole stream (which then
+    starts at offset 0), so that the reader need not.
     """
 
     offset: int = 0
     size: int | None = None
     region: Region | None = None
+    whole: bytes | None = None
     digest: ContentDigest | None = None
 
     @abstractmethod
@@ -58,6 +62,19 @@ class Content(ABC):
         check: they must be verified by hash before use.
         """
         return True
+
+
+class MemoryContent(Content):
+    """Content that was read when it was opened."""
+
+    def __init__(self, whole: bytes, offset: int = 0) -> None:
+        self.whole: bytes = whole
+        self.size = len(whole)
+        self.offset = offset
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        if skip < len(self.whole):
+            yield self.whole[skip:]
 
 
 class StreamContent(Content):

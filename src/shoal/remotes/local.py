@@ -26,13 +26,14 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.localcontent import FileContent
+from shoal.remotes.localcontent import FileContent, read_file_at_once
 from shoal.remotes.localdisk import LocalDisk
 from shoal.remotes.localhook import ContentHook
 from shoal.remotes.localupload import REMOVED_MEANWHILE, LocalUpload
 
 if TYPE_CHECKING:
     from shoal.git.contentlock import SharedLock
+    from shoal.git.objects import ObjectStore
     from shoal.git.receive import Receiving
     from shoal.git.repository import Repository
     from shoal.git.transfers import Transfer
@@ -99,14 +100,19 @@ class LocalRemote(Remote):
     # Presence
 
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
-        repository = self._disk.quick()
-        if repository is None or repository.objects.settings.thin:
-            return await self._disk.call(partial(self._is_present, key))
-        with self._disk.answering():
-            present = repository.objects.path(key) is not None
-            if not present:
-                self._disk.still_there()
-            return present
+        known = self.present_at_once(key)
+        return await self._disk.call(partial(self._is_present, key)) if known is None else known
+
+    def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
+        return self._disk.at_once(lambda repository: self._look_at_once(repository.objects, key))
+
+    def _look_at_once(self, objects: ObjectStore, key: Key) -> bool | None:
+        if objects.settings.thin:  # it may have to be hashed
+            return None
+        present = objects.path(key) is not None
+        if not present:
+            self._disk.still_there()
+        return present
 
     def _is_present(self, key: Key) -> bool:
         present = self._disk.repository().objects.present(key)
@@ -115,6 +121,19 @@ class LocalRemote(Remote):
         return present
 
     # Retrieving
+
+    def read_at_once(
+        self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
+    ) -> bytes | None:
+        if offset < 0 or most >= _LOGGED_SIZE or (key.size or 0) - offset > most:
+            return None
+
+        def read(repository: Repository) -> bytes | None:
+            objects = repository.objects
+            path = None if objects.settings.thin else objects.path(key)
+            return None if path is None else read_file_at_once(path, offset, most)
+
+        return self._disk.at_once(read)
 
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY

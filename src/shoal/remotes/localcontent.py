@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from typing import Final
 
 from shoal.errors import RemoteUnavailable
-from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Region
+from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, Chunk, Content, Region
 from shoal.remotes.localdisk import LocalDisk
-
-SMALL: Final = 64 << 10  # bytes that are read when the file is opened: no second thread hop
 
 
 class FileContent(Content):
@@ -28,9 +27,9 @@ class FileContent(Content):
             self.offset = min(offset, self._status.st_size)
             self.size = self._status.st_size - self.offset
             self.region = Region(path, self.offset, self.size)
-            self._start = b""
-            if 0 < self.size <= SMALL:
-                self._start = os.pread(self._fd, self.size, self.offset)
+            if self.size <= AT_ONCE:
+                start = os.pread(self._fd, self.size, self.offset)
+                self.whole = start if len(start) == self.size else None
         except BaseException:
             os.close(self._fd)
             raise
@@ -40,11 +39,9 @@ class FileContent(Content):
         assert self.size is not None
         position = self.offset + skip
         end = self.offset + self.size
-        if self._start:
-            if len(self._start) < self.size:
-                raise RemoteUnavailable(self._disk.name, "the content became shorter")
+        if self.whole is not None:
             if skip < self.size:
-                yield self._start[skip:]
+                yield self.whole[skip:]
             return
         buffers = [bytearray(min(CHUNK_SIZE, max(end - position, 0))) for _ in range(2)]
         turn = 0
@@ -98,6 +95,39 @@ class FileContent(Content):
             os.close(fd)
         else:
             self._flight.add_done_callback(lambda _: os.close(fd))
+
+
+def read_file_at_once(path: str, offset: int, most: int) -> bytes | None:
+    """Give the bytes of a file from `offset` on, without waiting for them to come from a disk.
+
+    None when they are more than `most`, not in memory, or being changed. Raises OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        before = os.fstat(fd)
+        size = max(before.st_size - offset, 0)
+        if size > most or not stat.S_ISREG(before.st_mode):
+            return None
+        data = _read_if_in_memory(fd, size, offset)
+        return data if len(data) == size and _same_state(os.fstat(fd), before) else None
+    finally:
+        os.close(fd)
+
+
+def _read_if_in_memory(fd: int, size: int, offset: int) -> bytes:
+    """Read bytes of a file: fewer, or none, where that means to wait for the disk.
+
+    A file system that cannot say, such as one that is nothing but memory, is just read.
+    """
+    data = bytearray(size)
+    try:
+        return bytes(memoryview(data)[: os.preadv(fd, [data], offset, os.RWF_NOWAIT)])
+    except BlockingIOError:
+        return b""
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return os.pread(fd, size, offset)
 
 
 def _same_state(one: os.stat_result, other: os.stat_result) -> bool:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from shoal.errors import (
@@ -26,6 +27,7 @@ from shoal.errors import (
     ShoalError,
     TransferInProgress,
 )
+from shoal.git.mounts import is_on_local_disk
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -38,6 +40,9 @@ _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENA
 _THREADS: Final = 8  # of one disk: a disk that hangs must not stop the others
 _SETTLE_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 5.0
+_LOOK_HOLDS: Final = 0.002  # seconds for which at_once() believes that nothing changed
+_SLOW: Final = 0.02  # seconds that at_once() should never take
+_REST: Final = 1.0  # seconds for which it leaves a disk alone where it did
 
 Identity = tuple[int, int, int | None]
 
@@ -45,7 +50,7 @@ Identity = tuple[int, int, int | None]
 class LocalDisk:
     """Opens the repository when it is needed, and again when it comes back.
 
-    The methods without `async` block and belong in a thread, but for quick().
+    The methods without `async` block and belong in a thread, but for at_once().
     """
 
     def __init__(
@@ -59,21 +64,44 @@ class LocalDisk:
         self._identity: Identity | None = None
         self._objects_apart = False  # ANNEX/objects was seen on a disk of its own
         self._generation = -1
+        self._answers_quickly = False  # it is a disk of this machine
+        self._looked_until = 0.0  # of the monotonic clock: when at_once() has to look again
+        self._rests_until = 0.0  # and when it may use the disk at all
         self._pools: dict[bool, ThreadPoolExecutor] = {}  # for writing, and for reading
         if repository is not None:
             self._adopt(repository)
 
     # The repository
 
-    def quick(self) -> Repository | None:
-        """Give the repository if it is open, there and unchanged; None: ask repository().
+    def at_once(self, work: Callable[[Repository], T | None]) -> T | None:
+        """Give what `work` gives for the open repository, right here in the event loop.
 
-        A few stat calls.
+        None when it must be done in a thread: the repository is not open, or not as it was
+        two milliseconds ago; the disk is behind a network, or was slow within the last
+        second; or `work` failed. `work` makes a few calls for what most likely is in memory.
+        So a disk of this machine that has to be waited for delays the server now and then
+        by one such wait, and one that can hang for ever not at all.
         """
-        repository = self._repository
-        if repository is None or self._identity != _identity_of(repository):
+        repository, now = self._repository, monotonic()
+        if repository is None or not self._answers_quickly or now < self._rests_until:
             return None
-        return None if repository.config.may_have_changed() else repository
+        try:
+            if now >= self._looked_until:
+                if not self._is_as_it_was(repository):
+                    return None
+                self._looked_until = now + _LOOK_HOLDS
+            return work(repository)
+        except (OSError, ShoalError):
+            return None
+        finally:
+            end = monotonic()
+            if end - now > _SLOW:
+                self._rests_until = end + _REST
+
+    def _is_as_it_was(self, repository: Repository) -> bool:
+        """Tell whether the repository is there and unchanged: a few stat calls."""
+        same = self._identity == _identity_of(repository)
+        return same and not repository.config.may_have_changed()
 
     def repository(self) -> Repository:
         """Give the repository, open and as fresh as a look at the disk.
@@ -121,6 +149,11 @@ class LocalDisk:
         self._objects_apart = objects != device
         self._identity = identity
         self._generation = repository.config.generation
+        self._answers_quickly = all(
+            is_on_local_disk(path)
+            for path in (repository.common_dir, repository.annex_path("objects"))
+        )
+        self._looked_until = 0.0
         self._repository = repository
 
     def _check_uuid(self, repository: Repository) -> None:

@@ -3,8 +3,9 @@
 The promise of the protocol: a body of as many bytes as X-git-annex-data-length says is good,
 any other is not. So the last byte is held back until the remote vouches for the content; a
 content that breaks off, or that the remote does not vouch for, ends with a closed connection.
-Content that is a file here goes out by sendfile(); when that file fails in the middle, what is
-missing comes from the content's stream, which may come from elsewhere.
+Content that is in memory is sent together with the headers. Content that is a file here goes
+out by sendfile(); when that file fails in the middle, what is missing comes from the content's
+stream, which may come from elsewhere.
 """
 
 from __future__ import annotations
@@ -23,11 +24,8 @@ from shoal.remotes.base import Caller, Remote
 from shoal.remotes.content import Chunk, Content, Region
 from shoal.server.answers import content_headers, plain_answer
 from shoal.server.messages import complain
-from shoal.server.sendfile import FileSender, PeerStalled, read_if_in_memory
+from shoal.server.sendfile import FileSender, PeerStalled
 from shoal.values.key import Key
-
-_SMALL = 64 * 1024
-"""Bytes of a file that are read and sent together with the headers."""
 
 _PIECE = 256 * 1024
 """Bytes of which the client must take some in the time that it has."""
@@ -91,9 +89,10 @@ class _Download:
     ) -> web.StreamResponse:
         headers["Content-Length"] = str(length)
         if self._request.method != "HEAD" and length:
-            small = await self._read_small(length)
-            if small is not None:
-                return web.Response(status=status, body=small, headers=content_headers(headers))
+            whole = self._content.whole
+            if whole is not None and await self._vouched():
+                body = whole[:length]
+                return web.Response(status=status, body=body, headers=content_headers(headers))
         response = web.StreamResponse(status=status, headers=content_headers(headers))
         if self._request.method == "HEAD" or not length:
             return response
@@ -122,20 +121,6 @@ class _Download:
             self._abort()
             raise ConnectionResetError("the content broke off")
         return response
-
-    async def _read_small(self, length: int) -> bytearray | None:
-        """Give all bytes of a small file, once they are vouched for."""
-        region = self._content.region
-        if region is None or length > _SMALL:
-            return None
-        try:
-            with _opened(region) as file:
-                data = read_if_in_memory(file, region.offset, length)
-                if len(data) < length:
-                    data = await asyncio.to_thread(_read_now, file, region.offset, length)
-        except OSError:
-            return None  # the content's stream may do better
-        return data if len(data) == length and await self._vouched() else None
 
     async def _send(self, response: web.StreamResponse, length: int) -> bool:
         """Send the content, its last byte only when it is good; tell whether it was."""
@@ -259,10 +244,6 @@ def _opened(region: Region) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
-
-
-def _read_now(file: int, offset: int, length: int) -> bytearray:
-    return bytearray(os.pread(file, length, offset))
 
 
 def _byte_at(region: Region, index: int) -> bytes:

@@ -86,17 +86,6 @@ class FileSender:
         return True
 
 
-def read_if_in_memory(file: int, offset: int, length: int) -> bytearray:
-    """Read bytes of a file without waiting for a disk: fewer, or none, where that is needed."""
-    data = bytearray(length)
-    try:
-        count = os.preadv(file, [data], offset, os.RWF_NOWAIT)
-    except OSError:  # also when this file system cannot say
-        count = 0
-    del data[count:]
-    return data
-
-
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)

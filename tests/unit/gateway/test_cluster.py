@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable
+from shoal.gateway.patience import NodeTimeout
 from shoal.remotes.base import Caller, RemoveResult, StoreResult
+from shoal.remotes.content import AT_ONCE
 from shoal.values.uuid import UUID
 from tests.support.fake_cluster import CLUSTER, GATEWAY, IMPATIENT, FakeCluster, node_uuid
 from tests.support.loop import in_loop
@@ -149,6 +151,93 @@ async def test_nodes_are_asked_in_the_gateways_name() -> None:
     rig = FakeCluster(1)
     await rig.cluster.check_present(KEY, caller=Caller(UUID("client"), frozenset({UUID("g2")}), 2))
     assert rig.remotes[0].callers == [Caller(GATEWAY, frozenset({UUID("g2"), GATEWAY}))]
+
+
+# At once
+
+
+def quick_cluster(count: int = 3) -> FakeCluster:
+    """A cluster whose nodes answer at once, and whose location log is at hand."""
+    rig = FakeCluster(count)
+    for remote in rig.remotes:
+        remote.at_once = True
+    rig.records.at_hand = True
+    return rig
+
+
+def test_a_node_that_has_the_key_says_so_at_once() -> None:
+    rig = quick_cluster()
+    key = rig.give(DATA, 2)
+    assert rig.cluster.present_at_once(key, caller=Caller(UUID("client"))) is True
+    assert [remote.calls for remote in rig.remotes] == [[], [("present_at_once", key)], []]
+    assert rig.remotes[1].callers == [Caller(GATEWAY, frozenset({GATEWAY}))]
+
+
+def test_absence_at_once_takes_the_word_of_all_nodes() -> None:
+    rig = quick_cluster()
+    assert rig.cluster.present_at_once(KEY) is False
+    assert all(remote.calls == [("present_at_once", KEY)] for remote in rig.remotes)
+    rig.remotes[0].at_once = False
+    assert rig.cluster.present_at_once(KEY) is None
+
+
+def test_what_has_to_be_recorded_or_read_is_not_said_at_once() -> None:
+    rig = quick_cluster()
+    key = rig.remotes[0].put(DATA)
+    assert rig.cluster.present_at_once(key) is None
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
+    assert rig.records.changes == []
+    rig.give(DATA, 1)
+    rig.records.at_hand = False
+    assert rig.cluster.present_at_once(key) is None
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
+
+
+@in_loop
+async def test_a_node_that_was_wrong_about_a_key_is_not_the_last_word() -> None:
+    rig = quick_cluster()
+    key = rig.give(DATA, 1, 3)
+    del rig.remotes[2].objects[key]
+    assert rig.cluster.present_at_once(key) is True
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
+    async with rig.cluster.retrieve(key) as content:
+        assert await gather(content) == DATA
+
+
+def test_content_at_once_comes_from_one_node_each_in_its_turn() -> None:
+    rig = quick_cluster()
+    key = rig.give(DATA, 1, 3)
+    for _ in range(4):
+        assert rig.cluster.read_at_once(key, 2, AT_ONCE) == DATA[2:]
+    assert [len(remote.calls) for remote in rig.remotes] == [2, 0, 2]
+    assert rig.cluster.read_at_once(key, 0, len(DATA) - 1) is None
+
+
+@in_loop
+async def test_content_is_in_memory_when_its_place_had_to_be_looked_up() -> None:
+    rig = quick_cluster()
+    rig.records.at_hand = False
+    key = rig.give(DATA, 1, 2, 3)
+    assert await rig.cluster.check_present(key) is True
+    async with rig.cluster.retrieve(key, 3) as content:
+        assert (content.offset, content.size, content.whole) == (3, len(DATA) - 3, DATA[3:])
+        assert await gather(content) == DATA[3:]
+        assert await content.confirm() is True
+    verbs = {verb for remote in rig.remotes for verb, _ in remote.calls}
+    assert verbs == {"present_at_once", "read_at_once"}
+
+
+@in_loop
+async def test_a_node_that_is_shunned_is_not_asked_at_once() -> None:
+    rig = quick_cluster(1)
+    key = rig.give(DATA, 1)
+    rig.nodes[0].failure(NodeTimeout("n1", "no answer"))
+    assert rig.cluster.present_at_once(key) is None
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
+    assert rig.remotes[0].calls == []
+    rig.now += 1000
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) == DATA
+    assert rig.nodes[0].state.failures == 0
 
 
 # Downloads

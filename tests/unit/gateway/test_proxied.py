@@ -11,6 +11,7 @@ from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience
 from shoal.gateway.proxied import ProxiedRemote
 from shoal.remotes.base import AlreadyPresent, Caller, RemoveResult, StoreResult
+from shoal.remotes.content import AT_ONCE
 from shoal.values.uuid import UUID
 from tests.support.fake_cluster import GATEWAY, QUICK, FakeRecords, NodeRemote, node_uuid, put
 from tests.support.loop import in_loop
@@ -31,6 +32,17 @@ class Rig:
     @property
     def logged(self) -> set[UUID]:
         return self.records.log.get(KEY, set())
+
+
+def test_it_is_the_remote_at_once() -> None:
+    rig = Rig()
+    rig.remote.put(DATA)
+    assert rig.proxied.present_at_once(KEY) is None
+    rig.remote.at_once = True
+    assert rig.proxied.present_at_once(KEY) is True
+    assert rig.proxied.present_at_once(key_of(b"absent")) is False
+    assert rig.proxied.read_at_once(KEY, 3, AT_ONCE) == DATA[3:]
+    assert set(rig.remote.callers) == {Caller(GATEWAY)}
 
 
 @in_loop

@@ -81,6 +81,20 @@ def test_a_glance_is_thorough_now_and_then_and_whenever_something_changed(
         assert repository.looks == looks + 1
 
 
+def test_a_glance_holds_for_a_moment(world: World, path: Path) -> None:
+    now = 0.0
+    with CountingRepository.open(path) as repository:
+        glance = Glance(repository, lambda: now)
+        while not glance.is_fresh():
+            repository.refresh()  # until the files are old enough to tell a change by their time
+            glance.refresh()
+        world.git(path, "config", "annex.jobs", "7")
+        now += 0.001
+        assert glance.is_fresh()
+        now += 0.002
+        assert not glance.is_fresh()
+
+
 def test_a_glance_in_between_finds_nothing_to_do(path: Path) -> None:
     with CountingRepository.open(path) as repository:
         glance = Glance(repository, lambda: 0.0)

@@ -18,7 +18,7 @@ import pytest
 
 from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable, TransferInProgress
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
-from shoal.remotes.content import Chunk, Content, StreamContent
+from shoal.remotes.content import AT_ONCE, Chunk, Content, StreamContent
 from shoal.values.key import Key
 from tests.support.annexrepo import THERE, key_of
 from tests.support.loop import in_loop
@@ -91,6 +91,20 @@ class RemoteContract:
         async with self.opened(tmp_path) as remote:
             key = await put(remote, LARGE)
             assert await read(remote, key, offset) == LARGE[offset:]
+
+    @pytest.mark.parametrize("data", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
+    @in_loop
+    async def test_what_is_known_at_once_is_true(self, tmp_path: Path, data: bytes) -> None:
+        async with self.opened(tmp_path) as remote:
+            absent = key_of(b"absent")
+            assert remote.present_at_once(absent, caller=CALLER) in {None, False}
+            key = await put(remote, data)
+            assert remote.present_at_once(key, caller=CALLER) in {None, True}
+            assert remote.read_at_once(absent, 0, AT_ONCE, caller=CALLER) is None
+            for offset in (0, 1, len(data), len(data) + 5):
+                found = remote.read_at_once(key, offset, AT_ONCE, caller=CALLER)
+                assert found in {None, data[offset:]}
+                assert len(data) - offset <= AT_ONCE or found is None
 
     @in_loop
     async def test_the_start_of_content_can_be_skipped(self, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from shoal.errors import (
     RemoteUnavailable,
     TransferInProgress,
 )
+from shoal.remotes.content import AT_ONCE
 from shoal.remotes.local import LocalRemote
+from shoal.values.key import Key
 from tests.support.annexrepo import HERE, THERE, git, key_of, make_annex
 from tests.support.localnode import VERBS, Node, call
 from tests.support.loop import in_loop
@@ -29,6 +31,7 @@ from tests.unit.remotes.contract import (
     SMALL,
     begin,
     put,
+    read,
 )
 
 
@@ -200,6 +203,113 @@ async def test_the_disk_reserve_is_kept(tmp_path: Path) -> None:
         await begin(node.remote, key_of(SMALL))
     git(node.path, "config", "annex.diskreserve", "1 kB")
     await put(node.remote, SMALL)
+    await node.remote.aclose()
+
+
+# At once: in the event loop
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files whose state was asked for, in order."""
+    asked: list[str] = []
+    real = os.stat
+
+    def stat(path: str | int, **kw: bool) -> os.stat_result:
+        asked.append(str(path))
+        return real(path, **kw)
+
+    monkeypatch.setattr(os, "stat", stat)
+    return asked
+
+
+async def put_and_settle(node: Node) -> Key:
+    """Store something, and look at the repository until its configuration is old enough to
+    tell a change by its time."""
+    key = await put(node.remote, SMALL)
+    while node.remote.present_at_once(key) is None:
+        await node.remote.check_present(key)
+    return key
+
+
+@in_loop
+async def test_a_disk_of_this_machine_is_asked_at_once(node: Node) -> None:
+    key = await put_and_settle(node)
+    assert node.remote.present_at_once(key) is True
+    assert node.remote.present_at_once(key_of(b"absent")) is False
+    assert node.remote.read_at_once(key, 3, AT_ONCE) == SMALL[3:]
+    assert node.remote.read_at_once(key, 0, len(SMALL) - 1) is None
+    await node.remote.aclose()
+    assert node.remote.present_at_once(key) is None
+
+
+@in_loop
+async def test_a_disk_behind_a_network_is_left_to_threads(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await put_and_settle(node)
+    await node.remote.aclose()
+    monkeypatch.setattr("shoal.remotes.localdisk.is_on_local_disk", lambda path: False)
+    assert await node.remote.check_present(key) is True
+    assert node.remote.present_at_once(key) is None
+    assert await read(node.remote, key) == SMALL
+    assert node.remote.read_at_once(key, 0, AT_ONCE) is None
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_slow_disk_is_left_to_threads_for_a_while(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await put_and_settle(node)
+    now = time.monotonic() + 100
+    monkeypatch.setattr("shoal.remotes.localdisk.monotonic", lambda: now)
+    real = os.open
+
+    def slow(path: str, flags: int) -> int:
+        nonlocal now
+        now += 0.5  # seconds
+        return real(path, flags)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", slow)
+        assert node.remote.read_at_once(key, 0, AT_ONCE) == SMALL
+    assert node.remote.present_at_once(key) is None
+    now += 2
+    assert node.remote.present_at_once(key) is True
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_look_at_a_repository_holds_for_a_moment(
+    node: Node, looks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await put_and_settle(node)
+    now = time.monotonic() + 100
+    monkeypatch.setattr("shoal.remotes.localdisk.monotonic", lambda: now)
+    assert node.remote.present_at_once(key) is True
+    looks.clear()
+    assert node.remote.present_at_once(key) is True
+    assert len(looks) == 1
+    git(node.path, "config", "annex.thin", "true")
+    now += 0.01
+    assert node.remote.present_at_once(key) is None
+    assert await node.remote.check_present(key) is True
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_what_went_away_a_moment_ago_is_not_absent(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await put_and_settle(node)
+    now = time.monotonic() + 100
+    monkeypatch.setattr("shoal.remotes.localdisk.monotonic", lambda: now)
+    assert node.remote.present_at_once(key) is True
+    node.unmount()
+    assert node.remote.present_at_once(key) is None
+    assert node.remote.read_at_once(key, 0, AT_ONCE) is None
+    node.mount()
     await node.remote.aclose()
 
 
