@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-JSON = None | bool | int | str | Sequence["JSON"] | Mapping[str, "JSON"]
+JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from shoal.errors import NoSuchRemote, RemoteUnavailable, ShoalError
 from shoal.values.key import Key
+from shoal.values.uuid import is_cluster_uuid
 
 if TYPE_CHECKING:
     from shoal.operations.fleet import Fleet
@@ -44,6 +45,18 @@ async def probe(fleet: Fleet, repos: Collection[UUID]) -> dict[UUID, Health]:
     """Ask repositories whether they are there."""
     answers = await asyncio.gather(*(_ask(fleet, repo) for repo in repos))
     return dict(zip(repos, answers, strict=True))
+
+
+async def look_around(fleet: Fleet, nodes: Collection[UUID]) -> dict[UUID, Health]:
+    """Ask the nodes of a cluster, and all others that can be reached from here and may have
+    copies: this repository and its remotes, but no clusters."""
+    others = {one.uuid for one in fleet.usable if one.uuid and not is_cluster_uuid(one.uuid)}
+    return await probe(fleet, sorted({*nodes, *others, fleet.session.here}))
+
+
+def up(health: Mapping[UUID, Health]) -> frozenset[UUID]:
+    """Give those that can be asked."""
+    return frozenset(repo for repo, one in health.items() if one.state is State.UP)
 
 
 async def holders(

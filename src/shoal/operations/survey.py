@@ -98,7 +98,7 @@ def plans(
 
     Each counts on those before it being carried out: the sizes of nodes are as they will be then.
     """
-    for key, _ in _keys(session, world):
+    for key, _ in living_keys(session, world):
         plan = plan_key(goal, key, world, leaving=leaving)
         if plan is not None:
             world.note(plan)
@@ -108,7 +108,7 @@ def plans(
 def inspect(session: Session, world: ClusterWorld, *, examples: int = 0) -> Totals:
     """Look at every key; keep up to so many `examples` of each finding."""
     totals = Totals(limit=examples, nodes={node: Held() for node in world.nodes})
-    for key, living in _keys(session, world):
+    for key, living in living_keys(session, world):
         totals.count(key, living)
         plan = plan_key(Goal.REBALANCE, key, world)
         _judge(totals, world, key, living, plan)
@@ -117,7 +117,7 @@ def inspect(session: Session, world: ClusterWorld, *, examples: int = 0) -> Tota
     return totals
 
 
-def _keys(session: Session, world: ClusterWorld) -> Iterator[tuple[Key, Set[UUID]]]:
+def living_keys(session: Session, world: ClusterWorld) -> Iterator[tuple[Key, Set[UUID]]]:
     """Give every key that is not dead, and the living repositories that have it."""
     for key, raw in session.logs.scan_locations():
         living = world.facts(key, raw)[0].locations()
