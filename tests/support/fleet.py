@@ -14,12 +14,14 @@ from pathlib import Path
 from shoal.annex.session import Session
 from shoal.errors import ShoalError
 from shoal.operations.apply import Step
+from shoal.operations.choosing import Cluster
 from shoal.operations.fleet import Fleet
 from shoal.remotes.base import Remote
 from shoal.remotes.settings import RemoteSettings
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.client import Client, Notes
+from tests.support.fake_cluster import CLUSTER
 from tests.support.memory_remote import MemoryRemote
 
 A, B, C = (UUID(f"{letter * 8}-0000-4000-8000-000000000000") for letter in "abc")
@@ -28,8 +30,9 @@ A, B, C = (UUID(f"{letter * 8}-0000-4000-8000-000000000000") for letter in "abc"
 class Shown(Notes):
     """Keeps what is shown of one action."""
 
-    def __init__(self, action: str, key: Key) -> None:
+    def __init__(self, action: str, key: Key, note: str) -> None:
         super().__init__()
+        self.notes.append(note)
         self.action = action
         self.key = key
         self.failed = False
@@ -46,8 +49,8 @@ class Shows:
         self.steps: list[Shown] = []
 
     @contextmanager
-    def step(self, action: str, key: Key) -> Iterator[Step]:
-        shown = Shown(action, key)
+    def step(self, action: str, key: Key, note: str) -> Iterator[Step]:
+        shown = Shown(action, key, note)
         self.steps.append(shown)
         try:
             yield shown
@@ -76,13 +79,22 @@ class FleetOfThree:
 
     def __init__(self, tmp_path: Path) -> None:
         self.client = Client(tmp_path)
-        self.nodes = [self.client.remote(name, uuid) for name, uuid in zip("abc", (A, B, C))]
+        named = zip("abc", (A, B, C), strict=True)
+        self.nodes = [self.client.remote(name, uuid) for name, uuid in named]
         self.a, self.b, self.c = self.nodes
+        for node in self.nodes:
+            self.client.repository.logs.set_description(node.uuid, node.name)
 
     def fleet(self) -> Fleet:
         """Open the nodes."""
         settings = [self.client.settings(node) for node in self.nodes]
         return MemoryFleet(self.client, settings)
+
+    def cluster(self) -> Cluster:
+        """Give the cluster that they are."""
+        remotes = tuple(self.client.settings(node) for node in self.nodes)
+        names = {node.uuid: node.name for node in self.nodes}
+        return Cluster(CLUSTER, "three", (A, B, C), names, remotes, is_here=True)
 
     def give(self, content: bytes, *nodes: MemoryRemote) -> Key:
         """Let nodes have a content, and the log know it; give its key."""

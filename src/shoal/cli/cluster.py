@@ -12,7 +12,14 @@ from shoal.cli.context import Context
 from shoal.errors import UsageError
 
 # (subcommand, module of shoal.cli, what it does), in the order of the help.
-SUBCOMMANDS: tuple[tuple[str, str, str], ...] = ()
+SUBCOMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("drain", "cluster_drain", "empty a node before it leaves the cluster"),
+    ("explain", "cluster_explain", "tell why a key is where it is, and where it would go"),
+    ("heal", "cluster_heal", "bring each key back to enough copies, and to where it is wanted"),
+    ("rebalance", "cluster_rebalance", "bring each key to the nodes that it belongs on"),
+    ("scrub", "cluster_scrub", "verify what the nodes have, and put right what is wrong"),
+    ("status", "cluster_status", "show nodes, how full they are, and keys with a problem"),
+)
 
 
 def add_arguments(parser: Parser) -> None:

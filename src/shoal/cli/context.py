@@ -99,6 +99,11 @@ class Context:
     @cached_property
     def session(self) -> Session:
         """The user's work in the repository. Raises NotARepository."""
+        return self.new_session()
+
+    def new_session(self) -> Session:
+        """Give a session of its own, which sees what was configured meanwhile; the caller
+        closes it. Raises NotARepository."""
         from shoal.annex.session import Session
 
         return Session(
@@ -112,7 +117,7 @@ class Context:
         """End a command: commit what it recorded, say what failed, free everything."""
         try:
             if "found_repository" in self.__dict__ and self.commits:
-                self._commit()
+                self.commit()
         finally:
             self.abandon()
             self.out.finish()
@@ -124,7 +129,8 @@ class Context:
                 self.__dict__.pop(name).close()
         self.out.flush()
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
+        """Commit what was recorded so far to the git-annex branch, if the user wants that."""
         repository = self.found_repository
         always = repository.config.get_bool("annex.alwayscommit", True)
         if always and (repository.branch.commit() or self.staged) and self.announces_commit:

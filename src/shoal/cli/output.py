@@ -75,6 +75,8 @@ class Output:
         self.failed = 0  # items
         self.quotes_high = True  # core.quotePath
         self.has_meter = not self.json and not quiet and jobs == 1 and sys.stdout.isatty()
+        self._meter = ""
+        self._last_meter = float("-inf")
 
     @property
     def exit_code(self) -> int:
@@ -111,6 +113,16 @@ class Output:
         if not self.json and not self.quiet:
             self.write(f"({text})\n")
 
+    def meter(self, text: str) -> None:
+        """Show on a terminal how far the command is; whatever is shown next takes its place."""
+        now = time.monotonic()
+        if not self.has_meter or now - self._last_meter < _PROGRESS_INTERVAL:
+            return
+        self._last_meter = now
+        self.write(f"{text:<{_METER_WIDTH}}")
+        self._meter = text
+        self.flush()
+
     def warning(self, text: str) -> None:
         """Show a warning that is not part of an item."""
         self.flush()
@@ -140,6 +152,9 @@ class Output:
 
     def write(self, text: str) -> None:
         """Put text on standard output, any bytes in file names included."""
+        if self._meter:
+            text = f"\r{'':<{max(_METER_WIDTH, len(self._meter))}}\r{text}"
+            self._meter = ""
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
     def flush(self) -> None:

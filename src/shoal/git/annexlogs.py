@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from shoal.git.clock import candidate_clock
 from shoal.logs import (
+    activity,
     cluster,
     config,
     group,
@@ -292,6 +293,14 @@ class AnnexLogs:
         """Set a shared configuration value; an empty one takes it back."""
         key, text = os.fsencode(name), os.fsencode(value)
         self._set(config.PATH, None, lambda log, now: config.change(log, key, text, now))
+
+    def record_fsck(self, repository: UUID) -> None:
+        """Record that all contents of a repository were verified now."""
+        self._set(
+            activity.PATH,
+            repository,
+            lambda log, now: activity.change(log, repository, activity.FSCK, now),
+        )
 
     # Clusters, proxies and special remotes
 

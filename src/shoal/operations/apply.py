@@ -7,10 +7,10 @@ continued by planning again. What fails with one key stops no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shoal.annex.automatic import requires
 from shoal.annex.dropping import Dropping
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
+T = TypeVar("T")
+
 
 class Step(Reporter, Protocol):
     """Shows one action on one key. A ShoalError that ends it counts as its failure."""
@@ -39,8 +41,9 @@ class Step(Reporter, Protocol):
 class Show(Protocol):
     """Shows what is done."""
 
-    def step(self, action: str, key: Key) -> AbstractContextManager[Step]:
-        """Begin to show an action, such as "copy". The context swallows a ShoalError."""
+    def step(self, action: str, key: Key, note: str) -> AbstractContextManager[Step]:
+        """Begin to show an action, such as "copy", with a first note. The context swallows a
+        ShoalError."""
 
 
 @dataclass(slots=True)
@@ -69,59 +72,48 @@ class Pace:
     budget: Budget = field(default_factory=Budget)
 
 
-Replan = Callable[["KeyPlan"], "KeyPlan | None"]
-"""Plan again for the key of a plan, with what is known now. Blocking."""
+Replan = Callable[["KeyPlan"], Awaitable["KeyPlan | None"]]
+"""Plan again for the key of a plan, with what is known now."""
+
+
+async def as_planned(plan: KeyPlan) -> KeyPlan | None:
+    """A Replan that leaves plans as they are."""
+    return plan
 
 
 class Applier:
     """Carries out plans in the nodes of `fleet`. `tally` is up to date at any time."""
 
-    def __init__(
-        self, fleet: Fleet, show: Show, pace: Pace, replan: Replan = lambda plan: plan
-    ) -> None:
+    def __init__(self, fleet: Fleet, show: Show, pace: Pace, replan: Replan = as_planned) -> None:
         self._fleet = fleet
         self._show = show
         self._pace = pace
         self._replan = replan
-        self._plans: Iterator[KeyPlan] = iter(())
-        self._taking = asyncio.Lock()
         self.tally = Tally()
 
     async def run(self, plans: Iterator[KeyPlan]) -> Tally:
-        """Carry out all of `plans`, which may block, as long as the limits allow it."""
-        self._plans = plans
-        workers = [
-            asyncio.create_task(self._work(), name=f"worker {number}")
-            for number in range(self._pace.jobs)
-        ]
+        """Carry out all of `plans`, whose iterator may block, as long as the limits allow it."""
+        budget = self._pace.budget
+        self.tally.blocked = 0  # what could not be done in an earlier run is met again
+
+        async def work(plan: KeyPlan) -> None:
+            if budget.in_time():
+                await self.carry_out(plan)
+
         try:
-            await asyncio.gather(*workers)
+            await work_off(plans, self._pace.jobs, work, until=lambda: not budget.in_time())
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.wait(workers)
-        self.tally.spent = self._pace.budget.spent
+            self.tally.spent = budget.spent
         return self.tally
-
-    async def _work(self) -> None:
-        while (plan := await self._next()) is not None:
-            await self.carry_out(plan)
-
-    async def _next(self) -> KeyPlan | None:
-        async with self._taking:
-            if not self._pace.budget.in_time():
-                return None
-            plan = await asyncio.to_thread(next, self._plans, None)
-            if plan is None or not self._pace.budget.allows(_cost(plan)):
-                return None
-            return plan
 
     async def carry_out(self, plan: KeyPlan) -> bool:
         """Carry out one plan, as it is when it is made again now; tell whether all was done."""
         await self._fleet.refresh()
-        current = await asyncio.to_thread(self._replan, plan)
+        current = await self._replan(plan)
         if current is None:
             return True
+        if not self._pace.budget.allows(_cost(current)):
+            return False
         if current.blocked:
             self.tally.blocked += 1
         done = not current.copy_to or await self._copy(current)
@@ -135,9 +127,9 @@ class Applier:
         """Copy a key to where it is to be; tell whether it is there."""
         key, fleet = plan.key, self._fleet
         result: Copied | None = None
-        with self._show.step("copy", key) as step:
+        to = f"to {', '.join(map(fleet.name, plan.copy_to))}..."
+        with self._show.step("copy", key, to) as step:
             step.field(reason=plan.reason, to=[self._shown(uuid) for uuid in plan.copy_to])
-            step.note(f"to {', '.join(map(fleet.name, plan.copy_to))}...")
 
             def reading(source: Node) -> None:
                 step.note(f"from {source.name}...")
@@ -150,7 +142,11 @@ class Applier:
                 lambda count: step.progress(count, key.size),
                 reading,
             )
-            result = await copying.run(plan.copy_to)
+            async with fleet.reserving(key, plan.copy_to) as with_room:
+                result = await copying.run([uuid for uuid in plan.copy_to if uuid in with_room])
+            for uuid in plan.copy_to:
+                if uuid not in with_room:
+                    result.failed[uuid] = "not enough space within its maximum size"
             for uuid, cause in result.failed.items():
                 step.warning(f"{fleet.name(uuid)}: {cause}")
             for uuid in result.bad:
@@ -170,9 +166,8 @@ class Applier:
         """Drop a key from one node, with a proof; tell whether it is gone there."""
         key = plan.key
         gone = False
-        with self._show.step("drop", key) as step:
+        with self._show.step("drop", key, f"from {self._fleet.name(uuid)}...") as step:
             step.field(reason=plan.reason, **{"from": self._shown(uuid)})
-            step.note(f"from {self._fleet.name(uuid)}...")
             gone = await self._drop_safely(key, uuid, step)
             if not gone:
                 step.fail()
@@ -200,6 +195,35 @@ class Applier:
 
     def _shown(self, uuid: UUID) -> dict[str, str]:
         return {"uuid": uuid, "name": self._fleet.name(uuid)}
+
+
+async def work_off(
+    items: Iterator[T],
+    jobs: int,
+    work: Callable[[T], Awaitable[None]],
+    until: Callable[[], bool] = lambda: False,
+) -> None:
+    """Do `work` on each of `items`, on `jobs` of them at once, or until `until` says so.
+
+    The iterator may block: it runs in threads, one at a time. The first error ends all.
+    """
+    taking = asyncio.Lock()
+
+    async def run() -> None:
+        while True:
+            async with taking:
+                item = None if until() else await asyncio.to_thread(next, items, None)
+            if item is None:
+                return
+            await work(item)
+
+    workers = [asyncio.create_task(run(), name=f"worker {number}") for number in range(jobs)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.wait(workers)
 
 
 def _cost(plan: KeyPlan) -> int:

@@ -27,6 +27,7 @@ from shoal.remotes.unusable import UnusableRemote
 
 if TYPE_CHECKING:
     from shoal.annex.session import Session
+    from shoal.git.reposizes import Reservation
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
@@ -107,7 +108,11 @@ class Fleet(Network):
         """
         if settings.uuid is None:
             raise ConfigError(f'the UUID of the remote "{settings.name}" is not known')
-        return _TimedRemote(self.node(settings.uuid), self.session.here, self._records)
+        return self.remote(settings.uuid)
+
+    def remote(self, uuid: UUID) -> Remote:
+        """Give a repository as open() does. Raises NoSuchRemote."""
+        return _TimedRemote(self.node(uuid), self.session.here, self._records)
 
     def _opened_remote(self, settings: RemoteSettings, uuid: UUID) -> Remote:
         try:
@@ -150,6 +155,29 @@ class Fleet(Network):
         if there or gone:
             await uninterrupted(asyncio.to_thread(self._records.record, key, there, gone))
 
+    @asynccontextmanager
+    async def reserving(self, key: Key, nodes: Sequence[UUID]) -> AsyncIterator[frozenset[UUID]]:
+        """Reserve room for `key` in those of `nodes` that have it, and give these. What was not
+        settled by record() at the end is given up."""
+        reserved = await asyncio.to_thread(self._reserve, key, nodes)
+        try:
+            yield frozenset(nodes) if reserved is None else frozenset(reserved)
+        finally:
+            for one in (reserved or {}).values():
+                await asyncio.to_thread(one.cancel)
+
+    def _reserve(self, key: Key, nodes: Sequence[UUID]) -> dict[UUID, Reservation] | None:
+        """Give the reservations; None when nothing depends on sizes."""
+        preferences = self.session.preferences
+        if not preferences.counts_sizes(nodes):
+            return None
+        with preferences.sizes.deciding() as decision:
+            return {
+                node: decision.reserve(node, key)
+                for node in nodes
+                if preferences.has_room(node, key)
+            }
+
     async def commit(self, *, always: bool = False) -> None:
         """Commit what is journalled here and in the nodes, if that is much, or `always`."""
         if not always and self._uncommitted < _COMMIT_AFTER:
@@ -169,7 +197,7 @@ class Fleet(Network):
         """Commit what changed, here and in the nodes, and close everything."""
         with suppress(ShoalError):
             await self.commit(always=True)
-        for session in self._old_sessions:
+        for session in (*self._old_sessions, self.session):
             session.close()
         await self.patience.aclose()
         await super().aclose()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from shoal.remotes.content import Content
     from shoal.values.key import Key
 
+FileState = tuple[int, int, int, int]
+"""What tells a file from another one in its place: device, inode, size, and the time of the
+last change in ns."""
+
 _HASH_INLINE = 1 << 16  # bytes; hashing so few costs less than going to a thread
 
 
@@ -36,11 +40,11 @@ class State(Enum):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was found at one repository. `size`: bytes that were read. `file`: the object, when
-    it is a file of this machine, as (device, inode, size, time of the last change in ns)."""
+    it is a file of this machine."""
 
     state: State
     size: int = 0
-    file: tuple[int, int, int, int] | None = None
+    file: FileState | None = None
 
 
 async def verify(
@@ -85,7 +89,7 @@ async def _read(
         await reading.close()
 
 
-def _file_of(content: Content) -> tuple[int, int, int, int] | None:
+def _file_of(content: Content) -> FileState | None:
     """Give what tells a file from another one that takes its place, None when it is no file.
 
     What the kernel keeps of it in memory is given up, so that the disk itself is read.
@@ -102,6 +106,6 @@ def _file_of(content: Content) -> tuple[int, int, int, int] | None:
     return None
 
 
-def identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Give what Verdict.file holds."""
+def identity(status: os.stat_result) -> FileState:
+    """Give the state of a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns

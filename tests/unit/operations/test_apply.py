@@ -28,10 +28,12 @@ def plan(key: Key, to: tuple[UUID, ...] = (), drop: tuple[UUID, ...] = ()) -> Ke
     return KeyPlan(key, to, drop, "the test wants it")
 
 
-async def applied(three: FleetOfThree, *plans: KeyPlan, pace: Pace = Pace()) -> tuple[Tally, Shows]:
+async def applied(
+    three: FleetOfThree, *plans: KeyPlan, pace: Pace | None = None
+) -> tuple[Tally, Shows]:
     shows = Shows()
     async with three.fleet() as fleet:
-        return await Applier(fleet, shows, pace).run(iter(plans)), shows
+        return await Applier(fleet, shows, pace or Pace()).run(iter(plans)), shows
 
 
 @in_loop
@@ -119,10 +121,12 @@ async def test_a_drop_that_another_operator_has_done_is_no_failure(three: FleetO
 @in_loop
 async def test_a_plan_is_made_again_before_it_is_carried_out(three: FleetOfThree) -> None:
     key = three.give(b"content", three.a)
+
+    async def nothing(old: KeyPlan) -> KeyPlan | None:
+        return None
+
     async with three.fleet() as fleet:
-        tally = await Applier(fleet, Shows(), Pace(), lambda old: None).run(
-            iter([plan(key, (B,), (A,))])
-        )
+        tally = await Applier(fleet, Shows(), Pace(), nothing).run(iter([plan(key, (B,), (A,))]))
     assert (tally.copied, three.client.holders(key)) == (0, {"a"})
 
 
@@ -152,3 +156,13 @@ async def test_it_ends_before_the_limits_are_passed(three: FleetOfThree) -> None
     )
     assert tally.spent == "the time is over"
     assert len(three.b.objects) < 5
+
+
+@in_loop
+async def test_no_node_grows_beyond_its_maximum_size(three: FleetOfThree) -> None:
+    keys = [three.give(bytes([n]) * 100, three.a) for n in range(6)]
+    three.client.repository.logs.set_max_size(B, 250)
+    tally, shows = await applied(three, *(plan(key, (B,)) for key in keys), pace=Pace(jobs=6))
+    assert (tally.copied, tally.failed, len(three.b.objects)) == (2, 4, 2)
+    assert shows.failures[0].warnings == ["b: not enough space within its maximum size"]
+    assert three.client.repository.sizes.live_sizes()[B] == 200

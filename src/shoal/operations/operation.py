@@ -1,0 +1,101 @@
+"""An operation on a cluster: rebalance it, drain nodes of it, or heal it.
+
+    operation = Operation(fleet, cluster, up, Goal.REBALANCE)
+    async for plan in operation.plans(): ...      # what would be done; nothing is changed
+    tally = await operation.apply(show, pace)     # do it
+
+There is nothing to resume: what is left to do follows from the location logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator
+from typing import TYPE_CHECKING
+
+from shoal.operations.apply import Applier, Tally
+from shoal.operations.plan import Goal, KeyPlan
+from shoal.operations.preview import Preview
+from shoal.operations.replan import Planner
+from shoal.operations.survey import living_keys, plans
+from shoal.operations.world import ClusterWorld
+
+if TYPE_CHECKING:
+    from shoal.operations.apply import Pace, Show
+    from shoal.operations.choosing import Cluster
+    from shoal.operations.fleet import Fleet
+    from shoal.values.uuid import UUID
+
+_PASSES = 3  # over all keys, for what came in while a pass was under way
+
+
+class Operation:
+    """Work on one cluster towards a goal. `up` are the repositories that can be asked.
+
+    `check`: ask everybody who is logged to have a key whether that is so, and correct the log.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        cluster: Cluster,
+        up: Collection[UUID],
+        goal: Goal,
+        *,
+        leaving: frozenset[UUID] = frozenset(),
+        check: bool = False,
+    ) -> None:
+        self._fleet = fleet
+        self._cluster = cluster
+        self._up = frozenset(up)
+        self._goal = goal
+        self._leaving = leaving
+        self._check = check
+        self._planner = Planner(fleet, cluster, up, goal, leaving)
+        self.names = cluster.names
+        self.tally = Tally()
+        """What was done so far."""
+
+    async def new_preview(self) -> Preview:
+        """Give a preview of the nodes as they are, to add plans to."""
+        sizes = await asyncio.to_thread(self._fleet.session.preferences.sizes.sizes)
+        return Preview.of({node: sizes.get(node, 0) for node in self._cluster.nodes})
+
+    async def plans(self) -> AsyncIterator[KeyPlan]:
+        """Give a plan for each key with which something is to be done, each as if those before
+        were carried out. Nothing is changed."""
+        world = self._new_world()
+        if not self._check:
+            found = plans(self._fleet.session, world, self._goal, leaving=self._leaving)
+            while (plan := await asyncio.to_thread(next, found, None)) is not None:
+                yield plan
+            return
+        keys = living_keys(self._fleet.session, self._new_world())
+        while (item := await asyncio.to_thread(next, keys, None)) is not None:
+            missing = await self._planner.missing(item[0])
+            plan = await asyncio.to_thread(self._planner.plan, item[0], missing, world)
+            if plan is not None:
+                world.note(plan)
+                yield plan
+
+    async def apply(self, show: Show, pace: Pace) -> Tally:
+        """Carry out what is to be done, as things are when it is a key's turn. Gives `tally`."""
+        replan = self._planner.checked if self._check else self._planner.again
+        applier = Applier(self._fleet, show, pace, replan)
+        tally = self.tally = applier.tally
+        for _ in range(_PASSES):
+            before = tally.dropped
+            await applier.run(self._stream())
+            if self._goal is not Goal.DRAIN or tally.failed or tally.dropped == before:
+                break
+        return tally
+
+    def _stream(self) -> Iterator[KeyPlan]:
+        world = self._new_world()
+        if not self._check:
+            return plans(self._fleet.session, world, self._goal, leaving=self._leaving)
+        keys = living_keys(self._fleet.session, world)
+        return (KeyPlan(key, (), (), "") for key, _ in keys)
+
+    def _new_world(self) -> ClusterWorld:
+        return ClusterWorld(self._fleet.session, self._cluster, self._up)
