@@ -4,10 +4,11 @@
                                       ├──> branch of node 2 ──> its store()
                                       └──> hash, in a thread
 
-Small chunks are gathered into batches of about 1 MiB, which all branches share. The source is
-read on only while the slowest branch is less than `DEPTH` batches behind, so memory is
-bounded whatever the size of the content and the number of branches. A branch that was left,
-for whatever reason, holds nobody up.
+Small chunks are gathered into batches of about 1 MiB, which all branches share; a source that
+can fill memory of ours fills that of batches that nobody needs any more. The source is read
+on only while the slowest branch is less than `DEPTH` batches behind, so memory is bounded
+whatever the size of the content and the number of branches. A branch that was left, for
+whatever reason, holds nobody up.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from shoal.errors import RemoteUnavailable
-from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, ContentDigest
+from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, ContentDigest, Filler
 
 DEPTH = 4  # batches that are kept for the slowest branch
 _FLUSH_AFTER = 0.5  # seconds; a slow source's bytes are passed on at least this often
@@ -30,7 +31,7 @@ class Branch(Content):
     def __init__(self, fanout: Fanout, offset: int, digest: ContentDigest | None) -> None:
         self._fanout = fanout
         self._skip = offset - fanout.source.offset
-        self._holds_one = False
+        self.holds_one = False  # the reader uses batch number `taken`
         size = fanout.source.size
         self.offset = offset
         self.size = None if size is None else max(0, size - self._skip)
@@ -63,15 +64,15 @@ class Branch(Content):
         idle = self.taken >= self._fanout.head and not self._fanout.ended
         return 0.0 if idle else self._fanout.clock() - self.moved
 
-    async def _next(self) -> bytes | None:
-        if self._holds_one:
-            self._holds_one = False
+    async def _next(self) -> Chunk | None:
+        if self.holds_one:
+            self.holds_one = False
             self.taken += 1
             self._fanout.trim()
         self.moved = self._fanout.clock()
         batch = await self._fanout.batch(self.taken)
         self.moved = self._fanout.clock()
-        self._holds_one = batch is not None
+        self.holds_one = batch is not None
         return batch
 
 
@@ -88,7 +89,8 @@ class Fanout:
         self.head = 0  # batches read so far
         self.ended = False
         self.broke_off = False
-        self._window: deque[bytes] = deque()
+        self._window: deque[Chunk] = deque()
+        self._free: list[bytearray] = []  # memory for batches
         self._branches: set[Branch] = set()
         self._helpers: set[Branch] = set()
         self._more = asyncio.Event()
@@ -127,6 +129,13 @@ class Fanout:
             self._wake_readers()
 
     async def _read(self) -> None:
+        filler = self.source.filler
+        total = await (self._gather() if filler is None else self._fill(filler))
+        if self._branches and self.source.size not in (None, total):
+            raise RemoteUnavailable("the sender", "it sent another size than it announced")
+
+    async def _gather(self) -> int:
+        """Make batches of the source's chunks; give how many bytes those were."""
         gathered: list[bytes] = []
         size = total = 0
         began = 0.0
@@ -138,23 +147,34 @@ class Fanout:
                 size += len(chunk)
                 total += len(chunk)
                 if size >= CHUNK_SIZE or self.clock() - began > _FLUSH_AFTER:
-                    self._append(gathered)
+                    self._append(_joined(gathered))
                     size = 0
                     await self._wait_for_room()
                     if not self._branches:
-                        return
+                        break
         finally:
-            self._append(gathered)
-        if self.source.size not in (None, total):
-            raise RemoteUnavailable("the sender", "it sent another size than it announced")
+            if gathered:
+                self._append(_joined(gathered))
+        return total
 
-    def _append(self, gathered: list[bytes]) -> None:
-        """Make the gathered chunks one batch."""
-        if gathered and self._branches:
-            self._window.append(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+    async def _fill(self, filler: Filler) -> int:
+        """Have the source fill batches; give how many bytes came."""
+        total = 0
+        while self._branches:
+            buffer = self._free.pop() if self._free else bytearray(filler.batch)
+            count = await filler.fill(memoryview(buffer))
+            if count == 0:
+                break
+            total += count
+            self._append(memoryview(buffer)[:count])
+            await self._wait_for_room()
+        return total
+
+    def _append(self, batch: Chunk) -> None:
+        if self._branches:
+            self._window.append(batch)
             self.head += 1
             self._wake_readers()
-        gathered.clear()
 
     async def _wait_for_room(self) -> None:
         while self._branches and len(self._window) >= DEPTH:
@@ -165,7 +185,7 @@ class Fanout:
         self._more.set()
         self._more.clear()
 
-    async def batch(self, number: int) -> bytes | None:
+    async def batch(self, number: int) -> Chunk | None:
         """Give one batch, waiting for it; None after the last one.
 
         Raises RemoteUnavailable there when the source broke off.
@@ -186,6 +206,8 @@ class Fanout:
 
     def leave(self, branch: Branch) -> None:
         """Forget a branch."""
+        if branch.holds_one:
+            self._never_use_again(branch.taken)
         self._branches.discard(branch)
         self._helpers.discard(branch)
         self.trim()
@@ -195,5 +217,21 @@ class Fanout:
         needed = [branch.taken for branch in (*self._branches, *self._helpers)]
         first = min(needed) if self._branches else self.head
         while self._window and self.head - len(self._window) < first:
-            self._window.popleft()
+            batch = self._window.popleft()
+            if isinstance(batch, memoryview) and isinstance(batch.obj, bytearray):
+                self._free.append(batch.obj)
         self._room.set()
+
+    def _never_use_again(self, number: int) -> None:
+        """Somebody left in the middle of a batch. A thread may go on to read its memory, as
+        one that a disk holds up: it must find the same bytes, whenever that is."""
+        first = self.head - len(self._window)
+        if number >= first:
+            self._window[number - first] = bytes(self._window[number - first])
+
+
+def _joined(gathered: list[bytes]) -> bytes:
+    """Make the gathered chunks one batch, and begin anew."""
+    batch = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+    gathered.clear()
+    return batch

@@ -32,13 +32,28 @@ class ContentDigest(Protocol):
         """After the stream's end: tell whether all bytes, from 0 on, are the key's content."""
 
 
+class Filler(Protocol):
+    """Puts the bytes of a content where its reader wants them, so that memory can be used
+    again and again."""
+
+    batch: int  # bytes that are best asked for at once
+
+    async def fill(self, buffer: memoryview) -> int:
+        """Put the next bytes into `buffer` and give how many; 0 after the last one.
+
+        Fewer than fit when the source is slow, or broke off: then the next call raises what
+        stream() would have raised.
+        """
+
+
 class Content(ABC):
     """The bytes of a key from `offset` on.
 
     `size` is how many bytes follow, None when that is not known before the end.
     `region` is set when the bytes are a file on this machine. `whole` is set when all of them
     are in memory already. `digest` is set when the feeder hashes the whole stream (which then
-    starts at offset 0), so that the reader need not.
+    starts at offset 0), so that the reader need not. `filler` is set when all bytes can be
+    read into memory of the reader's own, instead of by stream().
     """
 
     offset: int = 0
@@ -46,6 +61,7 @@ class Content(ABC):
     region: Region | None = None
     whole: bytes | None = None
     digest: ContentDigest | None = None
+    filler: Filler | None = None
 
     @abstractmethod
     def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from shoal.errors import ContentLocked, LocalProtocolError, RemoteUnavailable
 from shoal.remotes.base import StoreResult, Upload
-from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Region
-from shoal.remotes.localdisk import LocalDisk
+from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Filler, Region
+from shoal.remotes.localdisk import LocalDisk, settle
 from shoal.values.backend import checksum_in, verifier
 
 if TYPE_CHECKING:
@@ -95,7 +95,14 @@ class LocalUpload(Upload):
         verifying = None if digest is not None else self._verifier()
         pump = _Pump(self._disk, self._receiving, verifying if fresh else None)
         async with _Follower(self._disk, self._receiving, None if fresh else verifying) as behind:
-            await self._receive(content.stream(skip), pump, behind)
+            try:
+                if content.filler is not None and skip == 0:
+                    await self._fill(content.filler, pump, behind)
+                else:
+                    await self._receive(content.stream(skip), pump, behind)
+            except BaseException:
+                await pump.settle()  # what is kept for a resume must not overtake it
+                raise
             left = None if content.size is None else max(0, content.size - skip)
             if fresh:
                 matches = None if digest is None else await digest.matches()
@@ -125,6 +132,15 @@ class LocalUpload(Upload):
                 await pump.drain()
                 behind.go_on()
                 size = 0
+        await pump.drain()
+
+    async def _fill(self, filler: Filler, pump: _Pump, behind: _Follower) -> None:
+        """Write all batches, each while the memory of the one before is filled again."""
+        buffer, other = (memoryview(bytearray(filler.batch)) for _ in range(2))
+        while count := await filler.fill(buffer):
+            await pump.put([buffer[:count]])
+            behind.go_on()
+            buffer, other = other, buffer
         await pump.drain()
 
     def _taken(self) -> list[Chunk]:
@@ -261,6 +277,12 @@ class _Pump:
                 await self._disk.wait(flight, writing=True)
             finally:
                 self._flight = self._flight[1:]
+
+
+    async def settle(self) -> None:
+        """Wait a moment until all is written and hashed, whatever becomes of it."""
+        for flight in self._flight:
+            await settle(flight)
 
 
 class _Follower:

@@ -6,7 +6,7 @@ off or not understood leave it unknown whether the key is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -45,6 +45,8 @@ from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
 _T = TypeVar("_T")
+
+_PIECE = 256 << 10  # bytes of borrowed memory that are copied at once
 
 
 def http_options(config: GitConfig) -> HttpOptions:
@@ -289,14 +291,13 @@ class _Body:
         last = b""
         try:
             async for chunk in self._content.stream():
-                left -= len(chunk)
-                # The connection may hold on to what it gets: that must be bytes of its own.
-                data = chunk if isinstance(chunk, bytes) else bytes(chunk)
-                if left > 0:
-                    yield data
-                elif left == 0 and len(data) > 1:
-                    yield data[:-1]
-                last = data[-1:]
+                for data in _own_bytes(chunk):
+                    left -= len(data)
+                    if left > 0:
+                        yield data
+                    elif left == 0 and len(data) > 1:
+                        yield data[:-1]
+                    last = data[-1:]
             if left:
                 raise ContentMismatch(f"the content is not {self._length} bytes long")
             if not await self._content.confirm() and not await self._verified():
@@ -311,3 +312,13 @@ class _Body:
         """The content may still be known to be right, by its hash."""
         digest = self._content.digest
         return digest is not None and await digest.matches()
+
+
+def _own_bytes(chunk: Chunk) -> Iterator[bytes]:
+    """Give a chunk as bytes that the connection may hold on to, not many at a time."""
+    if isinstance(chunk, bytes):
+        yield chunk
+    else:
+        view = memoryview(chunk)
+        for start in range(0, len(view), _PIECE):
+            yield bytes(view[start : start + _PIECE])

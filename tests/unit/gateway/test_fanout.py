@@ -32,6 +32,34 @@ class Counting(Content):
             raise self._fail
 
 
+class Filling(Content):
+    """Fills memory that others give, with batches of 1000 bytes."""
+
+    def __init__(self, data: bytes, *, offset: int = 0, fail: Exception | None = None) -> None:
+        self.offset = offset
+        self.size = len(data) - offset
+        self.batch = 1000
+        self.filler = self
+        self.buffers: set[int] = set()  # whose memory was filled
+        self._data = data
+        self._at = offset
+        self._fail = fail
+
+    async def fill(self, buffer: memoryview) -> int:
+        await asyncio.sleep(0)
+        self.buffers.add(id(buffer.obj))
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        if not piece and self._fail is not None:
+            raise self._fail
+        return len(piece)
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        raise AssertionError("the stream was read")
+        yield b""
+
+
 @in_loop
 async def test_every_branch_gets_everything_from_its_own_offset() -> None:
     data = bytes(range(256)) * 40
@@ -199,3 +227,84 @@ async def test_an_empty_content() -> None:
     await fanout.pump()
     assert await gather(branch) == b""
     assert await branch.confirm() is True
+
+
+# Sources that fill memory of ours
+
+
+@in_loop
+async def test_memory_is_filled_again_when_no_branch_needs_it() -> None:
+    data = b"".join(number.to_bytes(4, "big") for number in range(25_100))
+    source = Filling(data, offset=100)
+    fanout = Fanout(source)
+    branches = [fanout.branch(offset) for offset in (100, 101, 5000, len(data))]
+    _, *got = await asyncio.gather(fanout.pump(), *map(gather, branches))
+    assert got == [data[100:], data[101:], data[5000:], b""]
+    assert len(source.buffers) <= DEPTH + 1
+
+
+@in_loop
+async def test_memory_is_not_filled_under_who_left_in_the_middle() -> None:
+    """Such as a node whose disk hangs: a thread may write the batch much later."""
+    data = b"".join(number.to_bytes(4, "big") for number in range(25_000))
+    source = Filling(data)
+    fanout = Fanout(source)
+    staying, leaving, helper = fanout.branch(0), fanout.branch(0), fanout.helper()
+    pump = asyncio.create_task(fanout.pump())
+    chunks = leaving.stream()
+    await anext(chunks)
+    held = await anext(chunks)
+    chunks_of_helper = helper.stream()
+    held_by_helper = await anext(chunks_of_helper)
+    leaving.leave()
+    leaving.leave()
+    helper.leave()
+    assert await gather(staying) == data
+    await pump
+    assert bytes(held) == data[1000:2000]
+    assert bytes(held_by_helper) == data[:1000]
+
+
+@in_loop
+async def test_what_was_filled_before_the_source_broke_is_given() -> None:
+    data = bytes(2500)
+    fanout = Fanout(Filling(data, fail=ConnectionResetError("client gone")))
+    branch = fanout.branch(7)
+    got = bytearray()
+
+    async def read() -> None:
+        async for chunk in branch.stream():
+            got.extend(chunk)
+
+    reading = asyncio.create_task(read())
+    with pytest.raises(ConnectionResetError):
+        await fanout.pump()
+    with pytest.raises(RemoteUnavailable, match="the upload broke off"):
+        await reading
+    assert got == data[7:]
+
+
+@in_loop
+async def test_a_source_that_fills_too_little() -> None:
+    source = Filling(bytes(1500))
+    source.size = 1501
+    fanout = Fanout(source)
+    reading = asyncio.create_task(gather(fanout.branch(0)))
+    with pytest.raises(RemoteUnavailable, match="another size than it announced"):
+        await fanout.pump()
+    with pytest.raises(RemoteUnavailable):
+        await reading
+
+
+@in_loop
+async def test_memory_is_not_filled_for_nobody() -> None:
+    source = Filling(bytes(50_000))
+    fanout = Fanout(source)
+    branch = fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    stream = branch.stream()
+    await anext(stream)
+    branch.leave()
+    await pump
+    assert len(source.buffers) <= DEPTH + 1
+    assert await source.fill(memoryview(bytearray(1000)))  # there is more

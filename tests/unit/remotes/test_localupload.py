@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from shoal.errors import (
     RemoteUnavailable,
 )
 from shoal.git.annexlogs import AnnexLogs
+from shoal.git.receive import Receiving
 from shoal.remotes.base import StoreResult
 from shoal.remotes.content import Chunk, Content, Region, StreamContent
 from shoal.remotes.local import LocalRemote
@@ -50,6 +53,32 @@ def region_of(path: Path, offset: int = 0, length: int | None = None) -> Content
     content = StreamContent(chunks(), size=size, offset=offset)
     content.region = Region(str(path), offset, size)
     return content
+
+
+class Filling(Content):
+    """Content that fills memory of the reader's. `fail` is raised after the last byte."""
+
+    def __init__(self, data: bytes, offset: int = 0, fail: Exception | None = None) -> None:
+        self.offset = offset
+        self.size = len(data) - offset
+        self.batch = 1 << 18
+        self.filler = self
+        self._data = data
+        self._at = offset
+        self._fail = fail
+
+    async def fill(self, buffer: memoryview) -> int:
+        buffer[:] = b"#" * len(buffer)
+        await asyncio.sleep(0)
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        if not piece and self._fail is not None:
+            raise self._fail
+        return len(piece)
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        yield self._data[self.offset + skip :]
 
 
 class Digest:
@@ -131,6 +160,69 @@ async def test_borrowed_memory_is_not_kept(
     key = key_of(LARGE)
     async with await begin(node.remote, key) as upload:
         assert (await upload.store(StreamContent(chunks(), size=len(LARGE)))).stored
+    assert await read(node.remote, key) == LARGE
+    await node.remote.aclose()
+
+
+@pytest.mark.parametrize("partial", [0, 1_234_567])
+@in_loop
+async def test_memory_is_filled_again_only_when_it_is_written(
+    node: Node, monkeypatch: pytest.MonkeyPatch, partial: int
+) -> None:
+    write = Receiving.write
+
+    def slow(receiving: Receiving, buffers: Sequence[Chunk]) -> None:
+        time.sleep(0.005)
+        write(receiving, buffers)
+
+    monkeypatch.setattr(Receiving, "write", slow)
+    key = key_of(LARGE)
+    with pytest.raises(RemoteUnavailable):
+        async with await begin(node.remote, key) as upload:
+            await upload.store(Filling(LARGE[:partial], fail=RemoteUnavailable("it", "left")))
+    async with await begin(node.remote, key) as upload:
+        assert upload.offset == partial
+        assert (await upload.store(Filling(LARGE, partial))).stored
+    assert await read(node.remote, key) == LARGE
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_what_is_kept_for_a_resume_does_not_overtake_what_is_being_written(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else bytes would be missing in the middle, and a key without a hash would not show it."""
+    write = Receiving.write
+
+    def slow(receiving: Receiving, buffers: Sequence[Chunk]) -> None:
+        time.sleep(0.02 if len(buffers) > 1 else 0)
+        write(receiving, buffers)
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        for start in range(0, 2_100_000, 700_000):
+            yield LARGE[start : start + 700_000]
+        raise RemoteUnavailable("it", "left")
+
+    monkeypatch.setattr(Receiving, "write", slow)
+    key = Key.parse(b"WORM-s%d-m1300000000--name" % len(LARGE))
+    with pytest.raises(RemoteUnavailable):
+        async with await begin(node.remote, key) as upload:
+            await upload.store(StreamContent(chunks(), size=len(LARGE)))
+    async with await begin(node.remote, key) as upload:
+        assert upload.offset == 2_100_000
+        assert (await upload.store(content_from(LARGE, offset=2_100_000, chunk=100_000))).stored
+    assert await read(node.remote, key) == LARGE
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_content_that_fills_memory_and_starts_before_the_offset(node: Node) -> None:
+    key = key_of(LARGE)
+    with pytest.raises(RemoteUnavailable):
+        async with await begin(node.remote, key) as upload:
+            await upload.store(broken(LARGE, 0, 1_000_000))
+    async with await begin(node.remote, key) as upload:
+        assert (await upload.store(Filling(LARGE))).stored
     assert await read(node.remote, key) == LARGE
     await node.remote.aclose()
 
