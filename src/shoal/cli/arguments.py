@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NoReturn
 
 from shoal.errors import UsageError
+from shoal.values.duration import parse_duration
 from shoal.values.key import Key
 
 
@@ -161,6 +162,14 @@ def number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"cannot parse value `{text}'")
     return int(text)
+
+
+def duration(text: str) -> int:
+    """Read a span of time, such as `1h5m`; give seconds. Raises argparse's error."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def jobs(text: str) -> int:

@@ -64,6 +64,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("find", "find", "lists available files"),
             ("info", "info", "information about an item or the repository"),
+            ("log", "log", "shows location log"),
             ("version", "version", "show version info"),
             ("whereis", "whereis", "lists repositories that have file content"),
         ),

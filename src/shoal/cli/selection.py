@@ -17,6 +17,7 @@ from shoal.cli.arguments import Parser, key
 from shoal.cli.format import quoted_path
 from shoal.cli.output import Subject
 from shoal.errors import ShoalError
+from shoal.git.unusedlog import unused_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,13 +105,18 @@ def add_batch(parser: Parser, *, keys: bool = False) -> None:
     parser.add_argument("-z", action="store_true", help="null delimited batch input")
 
 
-def add_selection(parser: Parser) -> None:
-    """Add paths, --all, --key, --branch, --batch and the matching options."""
+def add_selection(parser: Parser, *, batch: bool = True) -> None:
+    """Add paths, --all, --key, --branch, --unused, the matching options, and perhaps --batch."""
     parser.add_argument("paths", metavar="PATH", nargs="*")
     parser.add_argument("-A", "--all", action="store_true", help="all versions of all files")
     parser.add_argument("--branch", metavar="REF", help="files in the specified branch or treeish")
     parser.add_argument("--key", type=key, metavar="KEY", help="operate on specified key")
-    add_batch(parser, keys=True)
+    parser.add_argument(
+        "-U", "--unused", action="store_true", help="files found by last run of git-annex unused"
+    )
+    parser.set_defaults(batch=False, batch_keys=False)
+    if batch:
+        add_batch(parser, keys=True)
     add_matching(parser)
 
 
@@ -136,12 +142,12 @@ class Selection:
         self.batch = bool(args.batch or (keyed and args.batch_keys))
         ways = [bool(args.paths), bool(args.branch)]
         if keyed:
-            ways += [bool(args.all), args.key is not None]
+            ways += [args.all, args.unused, args.key is not None]
         if self.batch and any(ways):
             raise ShoalError("Cannot combine batch option with file or key options")
         if sum(ways) > 1:
             raise ShoalError(_ONE_OF)
-        self._by_key = keyed and (args.all or args.key is not None)
+        self._by_key = keyed and (args.all or args.unused or args.key is not None)
         if self._by_key and asks_for_file_names(args.matching):
             raise ShoalError(_NO_FILES)
         automatic = getattr(args, "auto", False) or getattr(args, "wanted", False)
@@ -165,6 +171,8 @@ class Selection:
             return self._batch()
         if self._keyed and args.key is not None:
             return iter([_of_key(args.key)])
+        if self._keyed and args.unused:
+            return map(_of_key, unused_keys(repository))
         if args.branch:
             return self._of_branch(args.branch)
         if self._keyed and (args.all or (repository.is_bare and not args.paths)):

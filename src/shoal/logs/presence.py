@@ -39,13 +39,14 @@ _LINE = re.compile(rb"^([+-]?[0-9]+(?:\.[0-9]+)?s?) ([10X]) (.*)$", re.MULTILINE
 _STATUS = {status.value: status for status in Status}
 
 
-def _split(log: bytes) -> list[tuple[bytes, bytes, bytes]]:
+def split(log: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Give clock, status and INFO of each line as they are in the file, superseded ones too."""
     return _LINE.findall(log.replace(b"\r", b"\n") if b"\r" in log else log)
 
 
 def parse(log: bytes) -> list[Line]:
     """Give the lines in the order of the file, superseded ones too."""
-    return [Line(parse_clock(clock), _STATUS[status], info) for clock, status, info in _split(log)]
+    return [Line(parse_clock(clock), _STATUS[status], info) for clock, status, info in split(log)]
 
 
 def compact(lines: Iterable[Line]) -> dict[bytes, Line]:
@@ -64,9 +65,9 @@ def statuses(log: bytes) -> dict[bytes, bytes]:
     This is the fast path for reading millions of logs: clocks are only compared when an INFO
     has more than one line.
     """
-    split = _split(log)
-    found = {info: status for _, status, info in split}
-    if len(found) == len(split):
+    lines = split(log)
+    found = {info: status for _, status, info in lines}
+    if len(found) == len(lines):
         return found
     return {info: line.status.value for info, line in compact(parse(log)).items()}
 
