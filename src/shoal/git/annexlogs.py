@@ -135,7 +135,11 @@ class AnnexLogs:
                 listener(key, changes)
 
         change = _location_change(changes, candidate_clock())
-        return self._branch.change(self._path(key), change, regarding=regarding, done=done)
+        changed = self._branch.change(self._path(key), change, regarding=regarding, done=done)
+        if not changed:  # another process may have written it: to us it is news
+            with self._lock:
+                self._locations.pop(key, None)
+        return changed
 
     def on_locations(self, listener: OnLocations) -> None:
         """Have `listener` told of what is recorded here, while the journal is still locked."""

@@ -106,6 +106,15 @@ def test_changes_by_others_are_seen_after_refresh(repo: Repository, path: Path) 
     assert other.logs.locations(KEY) == {B, C}
 
 
+def test_what_another_process_recorded_just_before_is_seen_at_once(
+    repo: Repository, path: Path
+) -> None:
+    assert repo.logs.locations(KEY) == frozenset()
+    Repository.open(path).logs.set_location(KEY, A, True)
+    assert not repo.logs.set_location(KEY, A, True)
+    assert repo.logs.locations(KEY) == {A}
+
+
 def test_what_was_read_while_it_changed_is_not_kept(
     repo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
