@@ -7,7 +7,7 @@ repository's last refresh().
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from shoal.values.uuid import UUID
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
     from shoal.git.reposizes import RepoSizes
+    from shoal.preferred.balanced import Choice
 
 _PREFERRED_DIR = "public"
 _FULL_AT = 0.9
@@ -186,6 +187,7 @@ class RepositoryFacts:
     ) -> None:
         self.key = key
         self.file = file
+        self.choices: dict[Hashable, Choice] = {}
         self._given = raw
         self._preferences = preferences
         self._repository = preferences.repository

@@ -86,7 +86,13 @@ class World(Protocol):
         its maximum size; None: without limit."""
 
     def wants(
-        self, node: UUID, key: Key, copies: Set[UUID], *, rebalance: bool, without: Set[UUID]
+        self,
+        node: UUID,
+        key: Key,
+        copies: frozenset[UUID],
+        *,
+        rebalance: bool,
+        without: frozenset[UUID],
     ) -> bool:
         """Tell whether a node wants the key when exactly `copies` have it: to get it, or to
         keep it when the node is one of them. `without` are taken to be in no group."""
@@ -128,6 +134,7 @@ class _Case:
         self.others = [node for node in world.nodes if node not in leaving]
         self.full: set[UUID] = set()  # would get it, but have no room
         self.settled = True
+        self._answers: dict[tuple[UUID, frozenset[UUID]], bool] = {}
 
     def plan(self) -> KeyPlan | None:
         """Find where the key should be, and what is to be done for it."""
@@ -226,8 +233,13 @@ class _Case:
         return self.world.is_up(repo)
 
     def _wants(self, node: UUID, copies: frozenset[UUID]) -> bool:
-        rebalance = self.goal is Goal.REBALANCE
-        return self.world.wants(node, self.key, copies, rebalance=rebalance, without=self.leaving)
+        found = self._answers.get((node, copies))
+        if found is None:
+            rebalance = self.goal is Goal.REBALANCE
+            found = self._answers[node, copies] = self.world.wants(
+                node, self.key, copies, rebalance=rebalance, without=self.leaving
+            )
+        return found
 
     def _has_room(self, node: UUID) -> bool:
         """Tell whether a node can take the key (again, when it has it now)."""

@@ -6,9 +6,10 @@ the key's locations differ, and with them the sizes of those who get or lose it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Hashable, Mapping, Set
 
 from shoal.logs.trust import TrustLevel
+from shoal.preferred.balanced import Choice
 from shoal.preferred.facts import Facts, GroupFacts
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -65,6 +66,7 @@ class PlannedFacts:
         self._network = network
         self._copies = copies
         self._without = without
+        self.choices: dict[Hashable, Choice] = {}
 
     def members(self, group: str) -> Set[UUID]:
         members = self._network.members(group)

@@ -41,6 +41,7 @@ class ClusterWorld:
         self._policies = {node: session.policy(node) for node in cluster.nodes}
         self._with_files = self._files_matter()
         self._facts: list[RepositoryFacts] = []  # of the key that was asked about last
+        self._planned: dict[object, list[PlannedFacts]] = {}  # of the same key
 
     def name(self, repo: UUID) -> str:
         names = self._session.names
@@ -72,7 +73,13 @@ class ClusterWorld:
         return limit - (self._network.live_size(node) or 0)
 
     def wants(
-        self, node: UUID, key: Key, copies: Set[UUID], *, rebalance: bool, without: Set[UUID]
+        self,
+        node: UUID,
+        key: Key,
+        copies: frozenset[UUID],
+        *,
+        rebalance: bool,
+        without: frozenset[UUID],
     ) -> bool:
         policy = self._policies[node]
         absent = frozenset({node}) if node in copies else frozenset()
@@ -82,21 +89,27 @@ class ClusterWorld:
         )
 
     def planned(
-        self, key: Key, copies: Set[UUID], without: Set[UUID] = frozenset()
+        self, key: Key, copies: frozenset[UUID], without: frozenset[UUID] = frozenset()
     ) -> list[PlannedFacts]:
         """Give the facts for each file of a key, were it in `copies`."""
-        return [PlannedFacts(now, self._network, copies, without) for now in self.facts(key)]
+        current = self.facts(key)
+        found = self._planned.get((copies, without))
+        if found is None:
+            found = [PlannedFacts(now, self._network, copies, without) for now in current]
+            self._planned[copies, without] = found
+        return found
 
     def facts(self, key: Key, raw: frozenset[UUID] | None = None) -> list[RepositoryFacts]:
         """Give what is known of a key: for each of its files, or for the key alone.
 
         `raw` are its logged locations if they are known already. What was looked up is kept
-        until another key is asked about, or forget() is called.
+        until another key is asked about, or a plan for it is noted.
         """
         if not self._facts or self._facts[0].key != key or raw is not None:
             files = self._session.copies.files.of(key) if self._with_files else []
             preferences = self._session.preferences
             self._facts = [preferences.facts(key, file, raw) for file in files or [""]]
+            self._planned = {}
         return self._facts
 
     def note(self, plan: KeyPlan) -> None:
@@ -106,7 +119,7 @@ class ClusterWorld:
             self._network.grow(node, size)
         for node in plan.drop_from:
             self._network.grow(node, -size)
-        self._facts = []
+        self._facts, self._planned = [], {}
 
     def _files_matter(self) -> bool:
         if self._session.repository.is_bare:

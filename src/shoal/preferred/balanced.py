@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Collection, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shoal.preferred.facts import GroupFacts
 from shoal.values.key import Key
@@ -39,7 +40,7 @@ def pick(
 
     `members` are all of the group: they make the ranking, also those that are no candidates.
     """
-    order = sorted(candidates, key=uuid_bytes)
+    order = _in_order(frozenset(candidates))
     if not order or count <= 0:
         return []
     start = rank(members, key) % len(order)
@@ -49,8 +50,18 @@ def pick(
 def rank(members: Collection[UUID], key: Key) -> int:
     """Give the number that, modulo the number of candidates, is the place of the first one
     that is picked; candidates are sorted by UUID. It is less than 2**256."""
-    secret = b"".join(sorted(uuid_bytes(member) for member in members))
+    secret = _secret(frozenset(members))
     return int.from_bytes(hmac.digest(secret, bytes(key), hashlib.sha256), "big")
+
+
+@lru_cache(maxsize=64)
+def _in_order(repos: frozenset[UUID]) -> tuple[UUID, ...]:
+    return tuple(sorted(repos, key=uuid_bytes))
+
+
+@lru_cache(maxsize=64)
+def _secret(members: frozenset[UUID]) -> bytes:
+    return b"".join(map(uuid_bytes, _in_order(members)))
 
 
 def candidates_by_hash(

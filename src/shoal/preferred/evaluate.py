@@ -262,17 +262,28 @@ def has_enough(enough: Copies | LackingCopies, question: Question) -> bool:
 
 
 def choose(test: Balanced, key: Key, question: Question) -> balanced.Choice:
-    """Choose the members of a balanced term's group that the key belongs in."""
+    """Choose the members of a balanced term's group that the key belongs in. What was chosen is
+    kept with the facts, for the other members that ask."""
     facts = question.facts
     members = facts.members(test.group)
     count = test.count
     if count is None:
         outside = _trusted_copies(question) - members
         count = facts.numcopies() - len(outside)
+    asked = (test.group, test.by_size, count, question.rebalance)
+    found = facts.choices.get(asked)
+    if found is None:
+        by_size = test.by_size or (
+            question.rebalance and balanced.needs_size_balance(members, count, facts)
+        )
+        found = facts.choices[asked] = _choice(members, key, facts, count, by_size=by_size)
+    return found
+
+
+def _choice(
+    members: Set[UUID], key: Key, facts: Facts, count: int, *, by_size: bool
+) -> balanced.Choice:
     holders = facts.raw_locations()
-    by_size = test.by_size or (
-        question.rebalance and balanced.needs_size_balance(members, count, facts)
-    )
     if by_size:
         candidates = balanced.candidates_by_size(members, key, holders, facts, count)
     else:

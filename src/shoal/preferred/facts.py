@@ -6,12 +6,15 @@ implementation that cannot answer raises ExpressionError: it never guesses.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
-from typing import Protocol
+from collections.abc import Collection, Hashable, Mapping, MutableMapping, Set
+from typing import TYPE_CHECKING, Protocol
 
 from shoal.logs.trust import TrustLevel
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
+
+if TYPE_CHECKING:
+    from shoal.preferred.balanced import Choice
 
 
 class GroupFacts(Protocol):
@@ -42,6 +45,10 @@ class Facts(GroupFacts, Protocol):
     @property
     def file(self) -> str | None:
         """The path from the top of the work tree; None when there is only a key."""
+
+    @property
+    def choices(self) -> MutableMapping[Hashable, Choice]:
+        """Where evaluate.py keeps what it chose for the key, as long as these facts hold."""
 
     def locations(self) -> Set[UUID]:
         """Repositories that have the key by its location log; no dead ones, no clusters."""
