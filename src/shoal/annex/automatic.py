@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from shoal.annex import wanting
 from shoal.annex.matching import Candidate
 
 if TYPE_CHECKING:
     from shoal.annex.session import Session
-    from shoal.preferred.facts import Facts
     from shoal.values.uuid import UUID
 
 
 def lacks_copies(session: Session, candidate: Candidate) -> bool:
     """Tell whether there are fewer copies than wanted of this file."""
-    return _copies(session, candidate) < session.copies.of_file(candidate.path).numcopies
+    copies, wanted = _copies(session, candidate)
+    if session.explain is not None:
+        subject = candidate.shown or candidate.key
+        number = f"{copies} {'copy' if copies == 1 else 'copies'}"
+        session.explain(f"{subject} has {number}, and the configured annex.numcopies is {wanted}")
+    return copies < wanted
 
 
 def has_spare_copies(session: Session, candidate: Candidate) -> bool:
     """Tell whether there are more copies than wanted of this file."""
-    return _copies(session, candidate) > session.copies.of_file(candidate.path).numcopies
+    copies, wanted = _copies(session, candidate)
+    return copies > wanted
 
 
 def wants(session: Session, repository: UUID, candidate: Candidate) -> bool:
     """Tell whether a repository's preferred content wants the file. Without any it does not."""
-    return session.policy(repository).wants(session.facts(candidate), default=False)
+    return wanting.wants(session, repository, candidate)
 
 
 def lets_go(session: Session, repository: UUID, candidate: Candidate) -> bool:
-    """Tell whether a repository would not keep the file, nor any other file with the key.
-    Without preferred content it keeps nothing."""
-    policy = session.policy(repository)
-    return not policy.is_configured or policy.lets_go(
-        session.facts(candidate), _others(session, candidate), default=False
-    )
+    """Tell whether a repository would not keep the file, nor any other file with the key."""
+    return wanting.lets_go(session, repository, candidate, partial(_all_files, session, candidate))
 
 
 def requires(session: Session, repository: UUID, candidate: Candidate) -> bool:
     """Tell whether a repository's required content forbids to drop the key."""
-    if not session.logs.required().get(repository):
-        return False
-    return session.policy(repository).requires(
-        session.facts(candidate), _others(session, candidate)
-    )
+    return wanting.requires(session, repository, candidate, partial(_all_files, session, candidate))
 
 
-def _copies(session: Session, candidate: Candidate) -> int:
-    return len(session.places(candidate.key).counted)
+def _copies(session: Session, candidate: Candidate) -> tuple[int, int]:
+    """Give how many copies there are, and how many are wanted."""
+    wanted = session.copies.of_file(candidate.path).numcopies
+    return len(session.places(candidate.key).counted), wanted
 
 
-def _others(session: Session, candidate: Candidate) -> list[Facts]:
-    """Give the facts for the other files with the same key."""
-    return [
-        session.facts(Candidate(candidate.key, path))
-        for path in session.copies.files.of(candidate.key)
-        if path != candidate.path
-    ]
+def _all_files(session: Session, candidate: Candidate) -> list[Candidate]:
+    """Give the files of the work tree with the same key."""
+    return [Candidate(candidate.key, path) for path in session.copies.files.of(candidate.key)]

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
+from shoal.annex.matchtree import Always, Inverse, Joined, Leaf, Tree, both
+from shoal.annex.wanting import Asking, lets_go, wants
 from shoal.errors import ShoalError
 from shoal.preferred.evaluate import Question
 from shoal.preferred.evaluate import matches as term_matches
-from shoal.preferred.facts import Facts
 from shoal.preferred.globs import glob_matches
 from shoal.preferred.items import Item, arrange
-from shoal.preferred.policy import Policy
 from shoal.preferred.terms import parse_term
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -46,7 +46,7 @@ class Candidate:
     locked: bool | None = None
 
 
-class Surroundings(Protocol):
+class Surroundings(Asking, Protocol):
     """What the tests may ask of the repository."""
 
     @property
@@ -62,25 +62,20 @@ class Surroundings(Protocol):
     def locations(self, key: Key) -> Set[UUID]:
         """Give the repositories and clusters that the location log knows to have the key."""
 
-    def facts(self, candidate: Candidate) -> Facts:
-        """Give what preferred content terms may ask about a candidate."""
 
-    def policy(self, repository: UUID) -> Policy:
-        """Give what a repository wants."""
+Matcher = Tree[Candidate]
+_ALWAYS: Matcher = Always()
 
 
-Test = Callable[[Candidate], bool]
-
-
-def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) -> Test:
+def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) -> Matcher:
     """Give the test that matching `options` (names without dashes, and values) make.
 
     Without options everything matches. Raises ShoalError for a value that cannot be used.
     """
-    items: list[str | Test] = [
-        name if name in CONNECTIVES else _test(name, value, around) for name, value in options
+    items: list[str | Matcher] = [
+        name if name in CONNECTIVES else _leaf(name, value, around) for name, value in options
     ]
-    return _read(iter(arrange(items)), _always)
+    return _read(iter(arrange(items)), _ALWAYS)
 
 
 def asks_for_file_names(options: Sequence[tuple[str, str]]) -> bool:
@@ -88,11 +83,11 @@ def asks_for_file_names(options: Sequence[tuple[str, str]]) -> bool:
     return any(name in NEED_FILE for name, _ in options)
 
 
-def _always(_: Candidate) -> bool:
-    return True
+def _leaf(name: str, value: str, around: Surroundings) -> Matcher:
+    return Leaf(f"{name}={value}" if value else name, _test(name, value, around))
 
 
-def _test(name: str, value: str, around: Surroundings) -> Test:
+def _test(name: str, value: str, around: Surroundings) -> Callable[[Candidate], bool]:
     if name == "in":
         return _test_in(value, around)
     if name == "include":
@@ -108,7 +103,7 @@ def _test(name: str, value: str, around: Surroundings) -> Test:
     return _test_term(name, value, around)
 
 
-def _test_in(value: str, around: Surroundings) -> Test:
+def _test_in(value: str, around: Surroundings) -> Callable[[Candidate], bool]:
     if "@{" in value:
         raise ShoalError(f"--in={value}: matching by an earlier state is not supported")
     uuid = around.uuid_of(value)
@@ -117,15 +112,14 @@ def _test_in(value: str, around: Surroundings) -> Test:
     return lambda c: uuid in around.locations(c.key)
 
 
-def _test_want(name: str, value: str, around: Surroundings) -> Test:
+def _test_want(name: str, value: str, around: Surroundings) -> Callable[[Candidate], bool]:
     uuid = around.uuid_of(value) if name.endswith("-by") else around.here
-    policy = around.policy(uuid)
     if name.startswith("want-get"):
-        return lambda c: policy.wants(around.facts(c), default=False)
-    return lambda c: policy.lets_go(around.facts(c), default=False)
+        return lambda c: wants(around, uuid, c)
+    return lambda c: lets_go(around, uuid, c)
 
 
-def _test_term(name: str, value: str, around: Surroundings) -> Test:
+def _test_term(name: str, value: str, around: Surroundings) -> Callable[[Candidate], bool]:
     if name not in TERMS:
         raise ShoalError(f"unknown matching option --{name}")
     word = f"{name}={value}" if value else name
@@ -136,27 +130,24 @@ def _test_term(name: str, value: str, around: Surroundings) -> Test:
     return lambda c: term_matches(term, Question(around.here, around.facts(c)))
 
 
-def _read(items: Iterator[Item[Test]], so_far: Test) -> Test:
+def _read(items: Iterator[Item[Matcher]], so_far: Matcher) -> Matcher:
     for item in items:
         so_far = _with(so_far, item, items)
     return so_far
 
 
-def _next(items: Iterator[Item[Test]]) -> Test:
+def _next(items: Iterator[Item[Matcher]]) -> Matcher:
     """Read what a connective applies to; at the end that is a test that always holds."""
     for item in items:
-        return _with(_always, item, items)
-    return _always
+        return _with(_ALWAYS, item, items)
+    return _ALWAYS
 
 
-def _with(so_far: Test, item: Item[Test], items: Iterator[Item[Test]]) -> Test:
+def _with(so_far: Matcher, item: Item[Matcher], items: Iterator[Item[Matcher]]) -> Matcher:
     if isinstance(item, list):
         return _read(iter(item), so_far)
     if item == "or":
-        other = _next(items)
-        return lambda c: so_far(c) or other(c)
+        return Joined(True, so_far, _next(items))
     if item == "not":
-        negated = _next(items)
-        return lambda c: so_far(c) and not negated(c)
-    following = _next(items) if isinstance(item, str) else item
-    return lambda c: so_far(c) and following(c)
+        return both(so_far, Inverse(_next(items)))
+    return both(so_far, _next(items) if isinstance(item, str) else item)

@@ -22,7 +22,7 @@ from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import UUID, is_cluster_uuid
 
 if TYPE_CHECKING:
-    from shoal.annex.matching import Candidate, Test
+    from shoal.annex.matching import Candidate
     from shoal.git.annexlogs import AnnexLogs
     from shoal.git.preferences import Preferences
     from shoal.git.repository import Repository
@@ -36,7 +36,8 @@ class Session:
     """What the commands of a client share. close() it at the end.
 
     `numcopies` and `mincopies` override what is configured; `trust_overrides` are names of
-    remotes and the level that counts for them.
+    remotes and the level that counts for them. `rebalance`: balanced terms look at where content
+    belongs. `explain` takes the sentences that explain decisions, if anybody wants them.
     """
 
     def __init__(
@@ -46,12 +47,16 @@ class Session:
         numcopies: int | None = None,
         mincopies: int | None = None,
         trust_overrides: Sequence[tuple[str, TrustLevel]] = (),
+        rebalance: bool = False,
+        explain: Callable[[str], None] | None = None,
     ) -> None:
         self.repository = repository
         self.here: UUID = repository.uuid
         self._numcopies = numcopies
         self._mincopies = mincopies
         self._trust_overrides = tuple(trust_overrides)
+        self.rebalance = rebalance
+        self.explain = explain
         self.warnings: list[str] = []
         """What the user should hear about remotes."""
 
@@ -187,11 +192,22 @@ class Session:
             trust=self.trust,
         )
 
-    def matcher(self, options: Sequence[tuple[str, str]]) -> Test:
+    def matcher(self, options: Sequence[tuple[str, str]]) -> Callable[[Candidate], bool]:
         """Give the test that matching options make; see matching.compile_options."""
         from shoal.annex.matching import compile_options
 
-        return compile_options(options, self)
+        tree, explain = compile_options(options, self), self.explain
+        if explain is None or not options:
+            return tree.holds
+        from shoal.preferred.trail import trail
+
+        def holds(candidate: Candidate) -> bool:
+            step = tree.step(candidate)
+            found = "matches" if step.value else "does not match"
+            explain(f"{candidate.shown or candidate.key} {found}:{trail(step)}")
+            return bool(step.value)
+
+        return holds
 
     def facts(self, candidate: Candidate) -> Facts:
         """Give what preferred content terms may ask about a key and its file."""

@@ -96,6 +96,11 @@ class Policy:
         """False when the repository has no say, so that callers' defaults count."""
         return not isinstance(self.wanted, Anywhere)
 
+    @property
+    def has_required(self) -> bool:
+        """False when nothing is required here."""
+        return not isinstance(self.required, Anywhere)
+
     def wants(
         self,
         facts: Facts,
@@ -134,9 +139,11 @@ class Policy:
             for asked in _for_each(question, others)
         )
 
-    def requires(self, facts: Facts, others: Iterable[Facts] = ()) -> bool:
+    def requires(
+        self, facts: Facts, others: Iterable[Facts] = (), *, rebalance: bool = False
+    ) -> bool:
         """Tell whether required content alone forbids to drop the key from here."""
-        question = Question(self.repo, facts, frozenset({self.repo}))
+        question = Question(self.repo, facts, frozenset({self.repo}), rebalance=rebalance)
         return any(
             _ask(self.required, asked, stable=self.required_stable, default=False)
             for asked in _for_each(question, others)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from shoal.preferred.explain import Explanation, Step
 
-_SHORTENED = frozenset({"lackingcopies", "approxlackingcopies"})
+_SHORTENED = frozenset({"lackingcopies", "approxlackingcopies", "want-get-by", "want-drop-by"})
 _VALUELESS = frozenset(
     {
         "anything", "nothing", "present", "securehash", "inpreferreddir", "unused", "standard",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -12,6 +12,7 @@ from shoal.errors import NoSuchRemote, ShoalError
 from shoal.preferred.facts import Facts
 from shoal.preferred.parse import parse
 from shoal.preferred.policy import Policy
+from shoal.preferred.trail import trail
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.facts import DictFacts
@@ -29,6 +30,8 @@ class Network:
     copies: dict[Key, Set[UUID]]
     here: UUID = HERE
     wanted: dict[UUID, str] = field(default_factory=dict)
+    explain: Callable[[str], None] | None = None
+    rebalance: bool = False
 
     def uuid_of(self, name: str) -> UUID:
         known = {"here": HERE, "b": B}
@@ -68,8 +71,10 @@ def option(word: str) -> tuple[str, str]:
 
 
 def chosen(text: str) -> list[Candidate]:
-    test = compile_options([option(word) for word in text.split()], NETWORK)
-    return [candidate for candidate in (ONE, TWO, BARE) if test(candidate)]
+    tree = compile_options([option(word) for word in text.split()], NETWORK)
+    found = [candidate for candidate in (ONE, TWO, BARE) if tree.holds(candidate)]
+    assert found == [candidate for candidate in (ONE, TWO, BARE) if tree.step(candidate).value]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -120,8 +125,8 @@ def test_options(options: str, expected: list[Candidate]) -> None:
 def test_where_nothing_is_configured_nothing_is_wanted_and_everything_may_go() -> None:
     """Verified with git-annex 10.20261026."""
     network = Network(NETWORK.copies)
-    assert not compile_options([("want-get", "")], network)(ONE)
-    assert compile_options([("want-drop", "")], network)(ONE)
+    assert not compile_options([("want-get", "")], network).holds(ONE)
+    assert compile_options([("want-drop", "")], network).holds(ONE)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +149,27 @@ def test_what_is_not_known_fails_before_anything_is_matched(options: str, messag
 def test_options_that_need_files() -> None:
     assert asks_for_file_names([("not", ""), ("include", "*")])
     assert not asks_for_file_names([("in", "here"), ("copies", "2")])
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ("include=f1", "include=f1[TRUE]"),
+        ("include=f2 and in=b", "include=f2[FALSE]"),
+        ("not ( in=here or in=b ) or copies=3", "( not ( in=here[TRUE] ) ) or copies=3[FALSE]"),
+        ("include=x or in=b", "include=x[FALSE] or in=b[TRUE]"),
+        ("want-get-by=b lackingcopies=1", "want-get-by[TRUE] and lackingcopies[FALSE]"),
+        ("or nothing", ""),
+    ],
+)  # fmt: skip
+def test_options_are_explained_as_by_the_real_program(options: str, shown: str) -> None:
+    """Seen in git-annex 10.20261026's whereis --explain."""
+    tree = compile_options([option(word) for word in options.split()], NETWORK)
+    assert trail(tree.step(ONE)) == shown
+
+
+def test_what_is_wanted_is_explained() -> None:
+    told: list[str] = []
+    network = replace(NETWORK, explain=told.append)
+    assert not compile_options([("want-drop", "")], network).holds(ONE)
+    assert told == ["d/f1 matches preferred content: include=d/f1[TRUE]"]
