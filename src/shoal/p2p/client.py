@@ -120,7 +120,7 @@ class ClientSession:
         self._output: list[bytes] = []
         self._asked: type | None = None
         self._offered_version = NEWEST_VERSION
-        self._payload_left = 0  # bytes that we still have to send
+        self._payload_left = 0
         self._input_ended = False
 
     # What we say
@@ -157,6 +157,11 @@ class ClientSession:
                 self.state = State.IDLE
             case _:
                 self.state = State.WAITING
+
+    @property
+    def payload_left(self) -> int:
+        """Bytes of the payload that we still have to send."""
+        return self._payload_left
 
     def payload_sent(self, length: int) -> None:
         """Count bytes of the payload that were transmitted after a Data. When all were, say

@@ -6,6 +6,7 @@ Source: what git-annex 10.20261026 does with remotes whose annex-uuid is not con
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ def learn_uuids(repository: Repository) -> list[str]:
                 repository.config.set(f"remote.{settings.name}.annex-uuid", uuid)
         elif settings.git_url.startswith(("http://", "https://")):
             warnings += _learn_from_server(repository, settings)
+        elif settings.kind is Kind.SSH:
+            warnings += _learn_over_ssh(repository, settings)
     return warnings
 
 
@@ -68,12 +71,7 @@ def _learn_from_server(repository: Repository, settings: RemoteSettings) -> list
         text = _in_own_loop(config, url)
         found = _parse(text)
     except ShoalError as error:
-        config.set(f"{remote}.annex-ignore", "true")
-        config.set(f"{remote}.annex-ignore-auto", "true")
-        return [
-            f"Remote {settings.name} not usable by git-annex; setting annex-ignore",
-            f"{url} {error}",
-        ]
+        return [*_ignore(config, settings.name), f"{url} {error}"]
     uuid = found.get("annex.uuid", "")
     if found.get("core.bare") != "true":
         config.set(f"{remote}.annex-bare", "false")
@@ -84,6 +82,36 @@ def _learn_from_server(repository: Repository, settings: RemoteSettings) -> list
     except ValueError:
         return [f"Failed to get annex.uuid configuration of repository {settings.name}"]
     return []
+
+
+def _learn_over_ssh(repository: Repository, settings: RemoteSettings) -> list[str]:
+    """Ask git-annex-shell. A host that cannot be reached now may be there the next time."""
+    from shoal.remotes.ssh import NO_CONNECTION, config_list
+
+    try:
+        answer = config_list(repository, settings)
+    except (OSError, ShoalError) as error:
+        return [f"Unable to connect to repository {settings.name}: {error}"]
+    if answer.returncode == NO_CONNECTION:
+        return [f"Unable to connect to repository {settings.name}"]
+    remote, config = f"remote.{settings.name}", repository.config
+    if answer.returncode != 0:
+        return _ignore(config, settings.name)
+    lines = os.fsdecode(answer.stdout).splitlines()
+    found = dict(line.partition("=")[::2] for line in lines)
+    if uuid := found.get("annex.uuid"):
+        try:
+            config.set(f"{remote}.annex-uuid", parse_uuid(uuid))
+        except ValueError:
+            return _ignore(config, settings.name)
+    return []
+
+
+def _ignore(config: GitConfig, name: str) -> list[str]:
+    """Do not use a remote from now on that is no git-annex repository."""
+    config.set(f"remote.{name}.annex-ignore", "true")
+    config.set(f"remote.{name}.annex-ignore-auto", "true")
+    return [f"Remote {name} not usable by git-annex; setting annex-ignore"]
 
 
 def _in_own_loop(config: GitConfig, url: str) -> bytes:

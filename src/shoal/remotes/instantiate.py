@@ -16,11 +16,13 @@ from shoal.remotes.settings import Kind, RemoteSettings
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
     from shoal.remotes.local import LocalRemote
+    from shoal.remotes.ssh import SshSockets
     from shoal.transport.http_client import HttpClient, HttpOptions
 
 
 class Opener:
-    """Opens remotes of one repository. Connections over HTTP are shared by them.
+    """Opens remotes of one repository. Connections over HTTP and ssh are shared by
+    them.
 
     `on_log_change` is called with a repository on this machine whose location log changed, in
     a thread; `trash` gives the remote that annex.trashbin names.
@@ -37,6 +39,7 @@ class Opener:
         self._on_log_change = on_log_change
         self._trash = trash
         self._clients: dict[HttpOptions, HttpClient] = {}
+        self._sockets: SshSockets | None = None
 
     def open(self, settings: RemoteSettings) -> Remote:
         """Make the remote that `settings` describe. Nothing is contacted yet.
@@ -53,6 +56,8 @@ class Opener:
             return self._open_path(settings.location, info)
         if settings.kind is Kind.HTTP:
             return self._open_http(settings, info)
+        if settings.kind is Kind.SSH:
+            return self._open_ssh(settings, info)
         raise ConfigError(f'remotes like "{settings.name}" ({settings.kind.value}) cannot be used')
 
     async def aclose(self) -> None:
@@ -60,6 +65,11 @@ class Opener:
         clients, self._clients = self._clients, {}
         for client in clients.values():
             await client.aclose()
+        sockets, self._sockets = self._sockets, None
+        if sockets is not None:
+            import asyncio
+
+            await asyncio.to_thread(sockets.close)
 
     def _open_path(self, path: str, info: RemoteInfo) -> Remote:
         from shoal.remotes.local import LocalRemote
@@ -78,6 +88,13 @@ class Opener:
             trash=self._trash,
         )
         return remote
+
+    def _open_ssh(self, settings: RemoteSettings, info: RemoteInfo) -> Remote:
+        from shoal.remotes.ssh import SshSockets, ssh_remote
+
+        if self._sockets is None:
+            self._sockets = SshSockets(self._repository)
+        return ssh_remote(self._repository, settings, info, self._sockets)
 
     def _open_http(self, settings: RemoteSettings, info: RemoteInfo) -> Remote:
         from shoal.remotes.httplogin import Login

@@ -47,7 +47,8 @@ class RemoteSettings:
     `location` is the absolute path of a PATH remote, else the url; an HTTP remote's is its
     annex+http url, and `git_url` what git uses. `cost`: the lower, the sooner it is tried.
     `cluster_nodes` names the local clusters that it is a node of; None when that is not
-    configured at all.
+    configured at all. `shell` and `ssh_options` are for SSH remotes: what to run in the place
+    of git-annex-shell, and words for ssh.
     """
 
     name: str
@@ -65,6 +66,8 @@ class RemoteSettings:
     cluster_gateways: tuple[UUID, ...] = ()
     config_uuid: UUID | None = None
     git_url: str = ""
+    shell: str | None = None
+    ssh_options: str = ""
 
     @property
     def is_proxied(self) -> bool:
@@ -128,6 +131,8 @@ def _configured(config: GitConfig, remote: RemoteConfig, top: str) -> RemoteSett
         ),
         config_uuid=_uuid(remote.get("annex-config-uuid")),
         git_url=git_url,
+        shell=remote.get("annex-shell"),
+        ssh_options=remote.get("annex-ssh-options") or "",
     )
 
 

@@ -39,6 +39,10 @@ class _Pipe:
             return data
 
     @property
+    def has_more(self) -> bool:
+        return bool(self._held) or self._closed
+
+    @property
     def _closed(self) -> bool:
         return self.sender_gone or self.receiver_gone
 
@@ -67,6 +71,9 @@ class MemoryStream(ByteStream):
         step = self._piece or max(1, len(whole))
         for start in range(0, len(whole), step):
             await self._outgoing.put(whole[start : start + step])
+
+    def has_more(self) -> bool:
+        return self._incoming.has_more
 
     async def end(self) -> None:
         """Send no more; the peer receives b"" after what was sent. Receiving goes on."""

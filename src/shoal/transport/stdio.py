@@ -11,10 +11,12 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Self
 
 from shoal.transport.stream import FILE_CHUNK, ByteStream
@@ -83,6 +85,11 @@ class FdStream(ByteStream):
                 await self._share()
         return sent
 
+    def has_more(self) -> bool:
+        poll = select.poll()
+        poll.register(self._read_fd, select.POLLIN)
+        return bool(poll.poll(0))
+
     async def _share(self) -> None:
         """Let other tasks run now and then: a fast peer must not keep them from it."""
         now = time.monotonic()
@@ -115,6 +122,14 @@ class FdStream(ByteStream):
         if fd in self._open:
             self._open.remove(fd)
             os.close(fd)
+
+
+def _stop_at_once(starting: asyncio.Future[subprocess.Popen[bytes]]) -> None:
+    """End a process that nobody waits for any more."""
+    if not starting.cancelled() and starting.exception() is None:
+        process = starting.result()
+        process.kill()
+        process.communicate()
 
 
 def _wake(ready: asyncio.Future[None]) -> None:
@@ -155,10 +170,16 @@ class ProcessStream(FdStream):
 
         Raises OSError when it cannot be started.
         """
-        process = await asyncio.to_thread(
+        start = partial(
             subprocess.Popen, words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=stderr, env=env, cwd=cwd, bufsize=0, start_new_session=False,
         )  # fmt: skip
+        starting = asyncio.ensure_future(asyncio.to_thread(start))
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_stop_at_once)
+            raise
         if process.stdin is None or process.stdout is None:
             raise OSError("the child process has no pipes")
         read_fd, write_fd = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())

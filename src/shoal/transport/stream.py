@@ -36,6 +36,10 @@ class ByteStream(ABC):
         return sent
 
     @abstractmethod
+    def has_more(self) -> bool:
+        """Tell whether receive() would give something at once, be it the end."""
+
+    @abstractmethod
     async def aclose(self) -> None:
         """Close both directions. May be called twice."""
 

@@ -1,0 +1,214 @@
+"""One P2P session with a server, over any byte stream: the client's side, driven.
+
+What breaks a connection, whatever it is, leaves it unusable: `is_idle` is then False, and
+whoever holds it closes it. Nothing but the server's own answer tells what the server did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+
+from shoal.errors import ContentMismatch, RemoteProtocolError, RemoteUnavailable
+from shoal.p2p.client import ClientSession, Event, State
+from shoal.p2p.messages import (
+    NEWEST_VERSION,
+    Auth,
+    AuthFailure,
+    AuthSuccess,
+    Bypass,
+    Data,
+    Error,
+    Failure,
+    Invalid,
+    Message,
+    Success,
+    Valid,
+    Version,
+)
+from shoal.p2p.receiver import Chunk
+from shoal.p2p.server import End, PayloadEnd
+from shoal.remotes.content import Content, Region
+from shoal.transport.stream import ByteStream
+from shoal.values.uuid import UUID
+
+_BYPASS_VERSION = 2
+
+
+class Ended(RemoteUnavailable):
+    """The server ended the connection instead of answering."""
+
+
+class P2PConnection:
+    """A session with repository `server` over `stream`, which it owns. `name` is for errors."""
+
+    def __init__(self, stream: ByteStream, server: UUID, name: str) -> None:
+        self._stream = stream
+        self._session = ClientSession(server)
+        self._name = name
+        self._broken = False
+
+    @property
+    def version(self) -> int:
+        """The protocol version that was agreed on."""
+        return self._session.version
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can take another request, as far as it is known here."""
+        return not self._broken and self._session.state is State.IDLE
+
+    async def greet(self, bypass: Collection[UUID] = (), login: Auth | None = None) -> None:
+        """Begin the session. `login` is what a server on a socket wants to hear first; `bypass`
+        are gateways that must not be asked again.
+
+        Raises RemoteUnavailable when the server is another repository, or none.
+        """
+        if login is not None:
+            await self._say(login)
+        answer = await self._event()
+        if isinstance(answer, AuthFailure):
+            self._broken = True
+            raise self.unavailable("it does not accept the authentication token")
+        if not isinstance(answer, AuthSuccess):
+            raise self._surprise(answer)
+        # Who does not know the word answers with an error, and speaks version 0.
+        await self.ask(Version(NEWEST_VERSION))
+        if bypass and self.version >= _BYPASS_VERSION:
+            self._session.send(Bypass(tuple(sorted(bypass))))  # goes out with the first request
+
+    def has_ended(self) -> bool:
+        """Tell whether a server that has nothing to say now has gone away, or broken the
+        protocol, as far as can be seen without waiting."""
+        return self._broken or self._stream.has_more()
+
+    async def ask(self, request: Message) -> Event:
+        """Send a request and give what is answered.
+
+        Raises Ended when the connection ends instead, RemoteUnavailable for all else.
+        """
+        await self._say(request)
+        return await self._event()
+
+    async def say(self, message: Message) -> None:
+        """Send what is not answered."""
+        await self._say(message)
+
+    async def send_payload(self, content: Content, length: int, *, checkable: bool) -> Event:
+        """Send Data with all of `content`, which is `length` bytes; give the answer to it.
+
+        `checkable` tells whether the server can see from its hash whether the content is right.
+        Raises ContentMismatch when it is known to be wrong, or nobody can tell, and what
+        reading it raises; the server then keeps what it got.
+        """
+        self._broken = True  # until all of it was sent
+        self._session.send(Data(length))
+        await self._flush()
+        # The real server stores what it cannot check, also when we do not vouch for it, or say
+        # nothing more: then it gets the last bytes only when the content is known to be right.
+        asked_to_check = checkable and self.version > 0
+        last: bytes = b""
+        if content.region is not None and asked_to_check:
+            await self._send_file(content.region)
+        else:
+            last = await self._send_chunks(content, hold_last=not asked_to_check)
+        valid = await content.confirm()
+        if not valid and not asked_to_check and not await _is_verified(content):
+            raise ContentMismatch("the content changed while it was read")
+        await self._send_piece(last)
+        if self._session.payload_left:
+            raise ContentMismatch(f"the content is not {length} bytes long")
+        self._broken = False
+        return await self.ask(Valid() if valid else Invalid())
+
+    async def _send_file(self, region: Region) -> None:
+        try:
+            sent = await self._stream.send_file(region.path, region.offset, region.length)
+        except ConnectionError as error:
+            raise self._gone() from error
+        self._session.payload_sent(sent)
+
+    async def _send_chunks(self, content: Content, *, hold_last: bool) -> bytes:
+        """Send all chunks, or all but the last one, which is given."""
+        held = b""
+        async for chunk in content.stream():
+            if hold_last:
+                await self._send_piece(held)
+                held = bytes(chunk)
+            else:
+                await self._send_piece(chunk)
+        return held
+
+    async def _send_piece(self, data: bytes | bytearray | memoryview) -> None:
+        if len(data) > self._session.payload_left:
+            raise ContentMismatch("the content is longer than was announced")
+        if data:
+            self._session.payload_sent(len(data))
+            await self._transmit(data)
+
+    async def payload(self) -> AsyncIterator[memoryview]:
+        """Give the bytes of the payload that a Data announced."""
+        while self._session.state is State.RECEIVING:
+            event = await self._event()
+            if not isinstance(event, Chunk):
+                raise self._surprise(event)
+            yield event.data
+
+    async def end_payload(self) -> bool:
+        """After the payload: tell whether the server vouches for it, and thank for it."""
+        event = await self._event()
+        if not isinstance(event, PayloadEnd):
+            raise self._surprise(event)
+        # An answer that does nothing; that it was said lets the next request follow.
+        self._session.send(Success() if event.valid else Failure())
+        return event.valid
+
+    def unavailable(self, cause: object) -> RemoteUnavailable:
+        """Give the error that says why the remote cannot be used."""
+        return RemoteUnavailable(self._name, str(cause))
+
+    async def aclose(self) -> None:
+        """Close the connection. May be called twice."""
+        self._broken = True
+        await self._stream.aclose()
+
+    async def _say(self, message: Message) -> None:
+        self._session.send(message)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        if output := self._session.take_output():
+            await self._transmit(output)
+
+    async def _transmit(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes. While that is under way the connection counts as broken, so that one
+        which is cancelled in the middle of a message is never used again."""
+        broken, self._broken = self._broken, True
+        try:
+            await self._stream.send(data)
+        except ConnectionError as error:
+            raise self._gone() from error
+        self._broken = broken
+
+    async def _event(self) -> Event:
+        try:
+            while (event := self._session.next_event()) is None:
+                self._session.feed(await self._stream.receive())
+        except RemoteProtocolError as error:
+            self._broken = True
+            raise self.unavailable(error) from error
+        if isinstance(event, End):
+            raise self._gone()
+        return event
+
+    def _gone(self) -> Ended:
+        self._broken = True
+        return Ended(self._name, "it ended the connection")
+
+    def _surprise(self, event: Event) -> RemoteUnavailable:
+        self._broken = True
+        said = event.text if isinstance(event, Error) else type(event).__name__
+        return self.unavailable(f"unexpected answer: {said}")
+
+
+async def _is_verified(content: Content) -> bool:
+    return content.digest is not None and await content.digest.matches()

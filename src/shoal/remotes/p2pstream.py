@@ -1,0 +1,361 @@
+"""A remote that speaks the P2P protocol over a byte stream: ssh, or a socket.
+
+Rules for an answer that does not come (source: the P2P protocol design page, and what
+git-annex-shell 10.20261026 was seen to do): a server that ends the connection instead of
+answering has failed, and what it did is not known. Such a connection is never used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from shoal.errors import (
+    ContentMismatch,
+    KeyNotPresent,
+    LocalProtocolError,
+    RemoteRefused,
+    RemoteUnavailable,
+    TransferInProgress,
+)
+from shoal.p2p.client import Event
+from shoal.p2p.messages import (
+    AlreadyHave,
+    AlreadyHavePlus,
+    CheckPresent,
+    Data,
+    DataPresent,
+    Error,
+    Failure,
+    FailurePlus,
+    Get,
+    GetTimestamp,
+    LockContent,
+    Put,
+    PutFrom,
+    Remove,
+    RemoveBefore,
+    Success,
+    SuccessPlus,
+    Timestamp,
+    UnlockContent,
+)
+from shoal.remotes.base import (
+    NOBODY,
+    AlreadyPresent,
+    Caller,
+    LeaveLocked,
+    Remote,
+    RemoteInfo,
+    RemoveResult,
+    StoreResult,
+    Upload,
+)
+from shoal.remotes.content import Chunk, Content
+from shoal.remotes.p2pconnection import Ended, P2PConnection
+from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
+from shoal.remotes.spool import with_size
+from shoal.values.backend import checksum_in
+from shoal.values.key import Key
+
+RETENTION = 600.0  # seconds for which a lock must outlive whoever asked for it
+_TIMED_REMOVAL = 3  # the protocol version that has GETTIMESTAMP and REMOVE-BEFORE
+_DATA_PRESENT = 4
+
+
+class P2PStreamRemote(Remote):
+    """Repository `info.uuid`, to which `dial` opens greeted connections."""
+
+    def __init__(self, info: RemoteInfo, dial: Dial) -> None:
+        self._info = info
+        self._pool = P2PPool(dial)
+        self._lingering: set[asyncio.Task[None]] = set()
+
+    @property
+    def info(self) -> RemoteInfo:
+        return self._info
+
+    async def aclose(self) -> None:
+        for task in self._lingering:
+            task.cancel()
+        await asyncio.gather(*self._lingering, return_exceptions=True)
+        await self._pool.aclose()
+
+    def _connection(self, caller: Caller) -> AbstractAsyncContextManager[P2PConnection]:
+        return self._pool.connection(_bypass(caller))
+
+    def _unexpected(self, answer: Event) -> RemoteUnavailable:
+        """Give the error for an answer that says why there is none."""
+        said = answer.text if isinstance(answer, Error) else type(answer).__name__
+        return RemoteUnavailable(self._info.name, f"it answered: {said}")
+
+    async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
+        async with self._connection(caller) as connection:
+            return await self._is_present(connection, key)
+
+    async def _is_present(self, connection: P2PConnection, key: Key) -> bool:
+        answer = await connection.ask(CheckPresent(key))
+        if isinstance(answer, Success | Failure):
+            return isinstance(answer, Success)
+        raise self._unexpected(answer)
+
+    # Time, removal and locks
+
+    async def timestamp(self) -> int:
+        async with self._connection(NOBODY) as connection:
+            self._require_clock(connection)
+            answer = await connection.ask(GetTimestamp())
+            if isinstance(answer, Timestamp):
+                return answer.time
+            raise self._unexpected(answer)
+
+    def _require_clock(self, connection: P2PConnection) -> None:
+        if connection.version < _TIMED_REMOVAL:
+            raise connection.unavailable(
+                f"it speaks P2P protocol version {connection.version} and cannot remove in time;"
+                " its git-annex is too old"
+            )
+
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        try:
+            async with self._connection(caller) as connection:
+                if before is None:
+                    return self._removed(await connection.ask(Remove(key)))
+                self._require_clock(connection)
+                return self._removed(await connection.ask(RemoveBefore(before, key)))
+        except Ended:
+            # So ends git-annex-shell when the content is locked. Only a look can tell.
+            if await self.check_present(key, caller=caller):
+                return RemoveResult(False, error=f'remote "{self._info.name}" did not remove it')
+            raise
+
+    def _removed(self, answer: Event) -> RemoveResult:
+        refused = f'remote "{self._info.name}" did not remove it'
+        match answer:
+            case Success():
+                return RemoveResult(True)
+            case SuccessPlus(uuids):
+                return RemoveResult(True, uuids)
+            case Failure():
+                return RemoveResult(False, error=refused)
+            case FailurePlus(uuids):
+                return RemoveResult(False, uuids, error=refused)
+            case Error(text):
+                return RemoveResult(False, error=f"{refused}: {text}")
+            case _:
+                raise self._unexpected(answer)
+
+    def lock_content(
+        self, key: Key, *, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[None]:
+        return self._locked(key, _bypass(caller))
+
+    @asynccontextmanager
+    async def _locked(self, key: Key, bypass: Bypass) -> AsyncIterator[None]:
+        connection = await self._pool.take(bypass)
+        left_locked = False
+        try:
+            answer = await connection.ask(LockContent(key))
+            if not isinstance(answer, Success):
+                why = f": {answer.text}" if isinstance(answer, Error) else ""
+                raise RemoteRefused(f'remote "{self._info.name}" cannot lock the content{why}')
+            yield
+            if connection.has_ended():
+                raise connection.unavailable("it did not keep the content locked")
+            await connection.say(UnlockContent())
+        except LeaveLocked:
+            left_locked = True
+            raise
+        finally:
+            if left_locked:
+                self._linger(connection)
+            else:
+                await self._pool.give_back(connection, bypass)
+
+    def _linger(self, connection: P2PConnection) -> None:
+        """Keep the connection: when it ends, git-annex-shell gives the lock up at once."""
+        task = asyncio.create_task(_keep_locked(connection), name="leave content locked")
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+
+    # Downloads
+
+    def retrieve(
+        self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Content]:
+        return self._retrieve(key, max(0, offset), file, caller)
+
+    @asynccontextmanager
+    async def _retrieve(
+        self, key: Key, offset: int, file: str, caller: Caller
+    ) -> AsyncIterator[Content]:
+        async with self._connection(caller) as connection:
+            answer = await connection.ask(Get(offset, _encoded(file), key))
+            if isinstance(answer, Error):
+                if not await self._is_present(connection, key):
+                    raise KeyNotPresent(self._info.name, str(key))
+                raise self._unexpected(answer)
+            if not isinstance(answer, Data):
+                raise self._unexpected(answer)
+            if answer.length == 0:
+                await self._check_empty(connection, key, offset)
+                yield _Download(connection, 0, offset, ended=True)
+                return
+            yield _Download(connection, answer.length, offset)
+
+    async def _check_empty(self, connection: P2PConnection, key: Key, offset: int) -> None:
+        """Nothing was sent: is there no more, or no content? Version 0 does not tell."""
+        if await connection.end_payload():
+            return
+        if connection.version > 0 or not await self._is_present(connection, key):
+            raise KeyNotPresent(self._info.name, str(key))
+        if key.size is not None and offset < key.size:
+            raise connection.unavailable("it sends nothing of what it says it has")
+
+    # Uploads
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        bypass = _bypass(caller)
+        connection = await self._pool.take(bypass)
+        upload = _Upload(self, self._pool, connection, bypass, key)
+        try:
+            answer = await connection.ask(Put(_encoded(file), key))
+            if isinstance(answer, PutFrom):
+                upload.offset = answer.offset
+                return upload
+        except BaseException:
+            await upload.aclose()
+            raise
+        await upload.aclose()
+        match answer:
+            case AlreadyHave():
+                return AlreadyPresent()
+            case AlreadyHavePlus(uuids):
+                return AlreadyPresent(uuids)
+            case Error(text):
+                busy = TransferInProgress()
+                if text == str(busy):
+                    raise busy
+                raise RemoteRefused(f'remote "{self._info.name}" does not take it: {text}')
+            case _:
+                raise self._unexpected(answer)
+
+    async def store_present(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult:
+        upload = await self.begin_store(key, file=file, caller=caller)
+        if isinstance(upload, AlreadyPresent):
+            return StoreResult(True, upload.stored_in)
+        assert isinstance(upload, _Upload)
+        async with upload:
+            return await upload.store_present()
+
+    def stored(self, answer: Event) -> StoreResult:
+        """Read the answer to a payload."""
+        refused = f'remote "{self._info.name}" did not store it'
+        match answer:
+            case Success():
+                return StoreResult(True)
+            case SuccessPlus(uuids):
+                return StoreResult(True, uuids)
+            case Failure():
+                return StoreResult(False, error=refused)
+            case FailurePlus(uuids):
+                return StoreResult(False, uuids, error=refused)
+            case Error(text):
+                return StoreResult(False, error=f"{refused}: {text}")
+            case _:
+                raise self._unexpected(answer)
+
+
+class _Upload(Upload):
+    """A connection whose server waits for a payload from `offset` on."""
+
+    def __init__(
+        self,
+        remote: P2PStreamRemote,
+        pool: P2PPool,
+        connection: P2PConnection,
+        bypass: Bypass,
+        key: Key,
+    ) -> None:
+        self._remote = remote
+        self._pool = pool
+        self._connection: P2PConnection | None = connection
+        self._bypass = bypass
+        self._key = key
+        self.offset = 0
+
+    async def store(self, content: Content) -> StoreResult:
+        connection = self._connection
+        if connection is None or content.offset != self.offset:
+            raise LocalProtocolError("store() for a second time, or from another offset")
+        size = self._key.size
+        known = None if size is None else max(0, size - self.offset)
+        try:
+            async with with_size(content, known) as (sized, length):
+                checkable = checksum_in(self._key) is not None
+                answer = await connection.send_payload(sized, length, checkable=checkable)
+        except ContentMismatch as error:
+            return StoreResult(False, error=str(error))
+        finally:
+            await self.aclose()
+        return self._remote.stored(answer)
+
+    async def store_present(self) -> StoreResult:
+        connection = self._connection
+        assert connection is not None
+        if connection.version < _DATA_PRESENT:
+            return StoreResult(False, error="the remote cannot look for content on its disk")
+        return self._remote.stored(await connection.ask(DataPresent()))
+
+    async def aclose(self) -> None:
+        """Give the connection back. Where the server still waits for a payload it is closed:
+        that is how every server understands that none will come."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.give_back(connection, self._bypass)
+
+
+class _Download(Content):
+    """The payload of an answer to GET."""
+
+    def __init__(
+        self, connection: P2PConnection, size: int, offset: int, *, ended: bool = False
+    ) -> None:
+        self._connection = connection
+        self._valid: bool | None = True if ended else None
+        self.offset = offset
+        self.size: int = size
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        async for chunk in self._connection.payload():
+            if skip < len(chunk):
+                yield chunk[skip:] if skip else chunk
+            skip = max(0, skip - len(chunk))
+        if self._valid is None:
+            self._valid = await self._connection.end_payload()
+
+    async def confirm(self) -> bool:
+        return bool(self._valid)
+
+
+async def _keep_locked(connection: P2PConnection) -> None:
+    """Hold the connection open for as long as somebody may count on its lock."""
+    try:
+        await asyncio.sleep(RETENTION)
+    finally:
+        await connection.aclose()
+
+
+def _bypass(caller: Caller) -> Bypass:
+    return caller.bypass
+
+
+def _encoded(file: str) -> bytes:
+    return file.encode("utf-8", "surrogateescape")
