@@ -74,7 +74,7 @@ class DatabaseUnusable(ShoalError):
 
 
 def create(
-    directory: str, make_directory: Callable[[str], None], settle: Callable[[str], None]
+    directory: str, make_directory: Callable[[str], object], settle: Callable[[str], None]
 ) -> None:
     """Make an empty database in `directory`, in place of whatever is there.
 

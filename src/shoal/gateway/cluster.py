@@ -23,7 +23,7 @@ from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
 from shoal.gateway.reading import Reading
-from shoal.gateway.records import Records
+from shoal.gateway.records import Records, in_thread
 from shoal.gateway.select import Unwanted
 from shoal.gateway.upload import ClusterUpload
 from shoal.remotes.base import (
@@ -36,7 +36,7 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import AT_ONCE, Content, MemoryContent
+from shoal.remotes.content import AT_ONCE, Content, MemoryContent, WholeContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -199,6 +199,38 @@ class ClusterRemote(Remote):
         await placing.close()
         return AlreadyPresent(holders)
 
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        """Once begun it is carried to its end even when the caller goes away, so that the log
+        says what happened."""
+        return await uninterrupted(self._store_whole(key, content, file, caller, agreed))
+
+    async def _store_whole(
+        self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
+    ) -> StoreResult | AlreadyPresent:
+        nodes = self._nodes_for(caller)
+        theirs = self._caller(caller)
+        placing = Placing(nodes, self._records, key, file, theirs, content, agreed)
+        try:
+            await placing.place(self._info.name, self._unwanted)
+            if placing.uploads:  # to nodes that only the log said to have it
+                upload = ClusterUpload(placing, self._patience)
+                return await upload.store(content.from_offset(upload.offset))
+        finally:
+            result = outcome.stored([*nodes], placing.results, placing.already)
+            fresh = [uuid for uuid in result.stored_in if uuid not in placing.logged]
+            if fresh:
+                await self._record(key, present=fresh)
+            await placing.close()
+        return result if placing.results else AlreadyPresent(result.stored_in)
+
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> StoreResult:
@@ -275,12 +307,12 @@ class ClusterRemote(Remote):
 
     async def _logged(self, key: Key) -> frozenset[UUID]:
         kept = self._records.kept_locations(key)
-        return await asyncio.to_thread(self._records.locations, key) if kept is None else kept
+        return await in_thread(partial(self._records.locations, key)) if kept is None else kept
 
     async def _record(
         self, key: Key, present: Collection[UUID] = (), missing: Collection[UUID] = ()
     ) -> None:
-        await asyncio.to_thread(self._records.record, key, present, missing)
+        await in_thread(partial(self._records.record, key, present, missing))
 
 
 async def _ask_all(

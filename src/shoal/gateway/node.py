@@ -12,7 +12,8 @@ from typing import TypeVar
 from shoal.errors import RemoteUnavailable, ShoalError
 from shoal.gateway.patience import NodeTimeout, Patience
 from shoal.gateway.select import NodeState
-from shoal.remotes.base import AlreadyPresent, Caller, Remote, Upload
+from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
+from shoal.remotes.content import WholeContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -122,9 +123,16 @@ class Node:
             self._health.served += 1
         return content
 
-    async def ask(self, call: Callable[[Remote], Awaitable[T]], *, limit: float | None = None) -> T:
+    async def ask(
+        self,
+        call: Callable[[Remote], Awaitable[T]],
+        *,
+        limit: float | None = None,
+        more: Callable[[], float] | None = None,
+    ) -> T:
         """Make one call to the remote. Raises RemoteUnavailable when it fails, is too slow
-        (more than `limit` seconds, by default the limit for an answer), or is shunned."""
+        (more than `limit` seconds, by default the limit for an answer, and then as many as
+        `more` gives), or is shunned."""
         self.check()
         began = self._clock()
 
@@ -134,7 +142,7 @@ class Node:
         self.enter()
         try:
             seconds = self.patience.limits.answer if limit is None else limit
-            result = await self.patience.call(self.name, work(), seconds)
+            result = await self.patience.call(self.name, work(), seconds, more)
         except (ShoalError, OSError) as error:
             raise self.failure(error) from error
         except asyncio.CancelledError:
@@ -168,6 +176,39 @@ class Node:
             for upload in uploads:
                 await upload.aclose()
             raise
+
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        file: str,
+        caller: Caller,
+        agreed: Callable[[], None],
+    ) -> StoreResult | AlreadyPresent | ShoalError:
+        """Have the remote store a small content.
+
+        Raises what begin_store() raises. An error of a remote that had agreed to take the
+        content is given instead.
+        """
+        has_agreed = False
+
+        def note() -> None:
+            nonlocal has_agreed
+            has_agreed = True
+            agreed()
+
+        async def store(remote: Remote) -> StoreResult | AlreadyPresent:
+            return await remote.store_whole(key, content, file=file, caller=caller, agreed=note)
+
+        def more() -> float:
+            return self.patience.limits.finish if has_agreed else 0.0
+
+        try:
+            return await self.ask(store, more=more)
+        except ShoalError as error:
+            if not has_agreed:
+                raise
+            return error
 
     @asynccontextmanager
     async def using(

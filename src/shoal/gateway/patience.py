@@ -47,11 +47,23 @@ class Patience:
         """How many calls have neither ended nor heeded their cancellation."""
         return len(self._left_behind)
 
-    async def call(self, who: str, work: Coroutine[object, object, T], seconds: float) -> T:
-        """Give the result of `work`, or raise what it raises; NodeTimeout after `seconds`."""
-        task = asyncio.create_task(work, name=f"call to {who}")
+    async def call(
+        self,
+        who: str,
+        work: Coroutine[object, object, T],
+        seconds: float,
+        more: Callable[[], float] | None = None,
+    ) -> T:
+        """Give the result of `work`, or raise what it raises; NodeTimeout after `seconds`.
+
+        When these are over, `more` is asked how many more it may have.
+        """
+        task = asyncio.create_task(work)
         try:
             await asyncio.wait({task}, timeout=seconds)
+            if more is not None and not task.done() and (rest := more()) > 0:
+                await asyncio.wait({task}, timeout=rest)
+                seconds += rest
         except asyncio.CancelledError:
             await self.dismiss(task)
             raise

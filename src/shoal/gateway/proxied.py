@@ -6,12 +6,14 @@ before the client hears of a change.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
+from shoal.errors import ShoalError
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
-from shoal.gateway.records import Records
+from shoal.gateway.records import Records, in_thread
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -22,7 +24,7 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import Content
+from shoal.remotes.content import Content, WholeContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -66,11 +68,42 @@ class ProxiedRemote(Remote):
         begun = await self._node.begin_store(key, file, self._caller(caller))
         if not isinstance(begun, AlreadyPresent):
             return _RecordedUpload(begun, self, self._node, key)
-        logged = await asyncio.to_thread(self._records.locations, key)
-        fresh = [uuid for uuid in self._with(begun.stored_in) if uuid not in logged]
+        await self._note_present(key, begun)
+        return begun
+
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        """Once begun it is carried to its end even when the caller goes away, so that the log
+        says what happened."""
+        return await uninterrupted(
+            self._store_whole(key, content, file, self._caller(caller), agreed)
+        )
+
+    async def _store_whole(
+        self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
+    ) -> StoreResult | AlreadyPresent:
+        answer = await self._node.store_whole(key, content, file, caller, agreed)
+        if isinstance(answer, ShoalError):
+            raise answer
+        if isinstance(answer, AlreadyPresent):
+            await self._note_present(key, answer)
+        else:
+            await self.note(key, answer)
+        return answer
+
+    async def _note_present(self, key: Key, present: AlreadyPresent) -> None:
+        """Record where the key is already, as far as the log does not say so."""
+        logged = await in_thread(partial(self._records.locations, key))
+        fresh = [uuid for uuid in self._with(present.stored_in) if uuid not in logged]
         if fresh:
             await self.record(key, present=fresh)
-        return begun
 
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
@@ -118,7 +151,7 @@ class ProxiedRemote(Remote):
         self, key: Key, present: tuple[UUID, ...] | list[UUID] = (), missing: tuple[UUID, ...] = ()
     ) -> None:
         """Put into the location log what the remote said."""
-        await uninterrupted(asyncio.to_thread(self._records.record, key, present, missing))
+        await uninterrupted(in_thread(partial(self._records.record, key, present, missing)))
 
     def _with(self, named: tuple[UUID, ...]) -> tuple[UUID, ...]:
         return (self._node.uuid, *named)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from shoal.remotes.shortwork import Lane
 from shoal.values.key import Key
 from shoal.values.uuid import UUID, is_cluster_uuid
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
+
+
+T = TypeVar("T")
+
+_LANE: Final = Lane("records")
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Have a thread ask Records, or tell them."""
+    return await _LANE.call(work)
 
 
 class Records(Protocol):

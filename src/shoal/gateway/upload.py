@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from shoal.errors import LocalProtocolError
 from shoal.gateway import outcome
 from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
+from shoal.gateway.records import in_thread
 from shoal.gateway.spread import Results, spread
 from shoal.remotes.base import StoreResult, Upload
 from shoal.remotes.content import Content
@@ -40,9 +41,8 @@ class ClusterUpload(Upload):
         finally:
             result = outcome.stored([*placing.nodes], results, placing.already)
             if result.stored_in:
-                await uninterrupted(
-                    asyncio.to_thread(placing.records.record, placing.key, result.stored_in, ())
-                )
+                record = partial(placing.records.record, placing.key, result.stored_in, ())
+                await uninterrupted(in_thread(record))
         outcome.raise_bugs(results)
         return result
 

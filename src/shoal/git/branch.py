@@ -19,6 +19,7 @@ from shoal.errors import ShoalError
 from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
 from shoal.git.journal import Journal, Signature
+from shoal.git.locks import LockError
 from shoal.git.refs import Refs, read_status
 from shoal.git.scanning import TreeReader, scan_tree
 from shoal.logs.merge import union_merge
@@ -408,8 +409,15 @@ class AnnexBranch:
     def _locked_journal(self) -> Iterator[tuple[int, ...]]:
         """Hold the journal's lock; gives the files that keep it held in a child process."""
         repository = self._repository
-        repository.make_directory(repository.annex_dir)
-        with repository.locker.exclusive(repository.lock_path("journal")) as lock:
+        path = repository.lock_path("journal")
+        try:
+            lock = repository.locker.exclusive(path)
+        except LockError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            repository.make_directory(repository.annex_dir)
+            lock = repository.locker.exclusive(path)
+        with lock:
             yield lock.files
 
     @contextmanager

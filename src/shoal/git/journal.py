@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from shoal.git.othertmp import OtherTmp
+from shoal.git.othertmp import OtherTmp, read_all
 from shoal.git.permissions import Permissions
 
 Signature = tuple[int, int, int]
@@ -59,8 +59,10 @@ class Journal:
             fd = os.open(self.file(path), os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        with open(fd, "rb") as file:
-            content = file.read()
+        try:
+            content = read_all(fd)
+        finally:
+            os.close(fd)
         return content if content.endswith(b"\n") else content[: content.rfind(b"\n") + 1]
 
     def write(self, path: str, content: bytes) -> None:
@@ -73,7 +75,7 @@ class Journal:
 
     def file(self, path: str) -> str:
         """Give the file of the journal that holds (or would hold) a branch file."""
-        return os.path.join(self.directory, journal_name(path))
+        return f"{self.directory}/{journal_name(path)}"
 
     def names(self) -> list[str]:
         """Give the names of all files in the journal, regular files or links to such."""

@@ -94,9 +94,12 @@ class Locker:
         assert lock is not None
         return lock
 
-    def try_exclusive(self, path: str) -> Lock | None:
-        """Take the exclusive lock on `path`, or give None at once when somebody has it."""
-        return self._take(path, exclusive=True, wait=False)
+    def try_exclusive(self, path: str, *, new: bool = False) -> Lock | None:
+        """Take the exclusive lock on `path`, or give None at once when somebody has it.
+
+        `new` is a hint that there is no such file yet.
+        """
+        return self._take(path, exclusive=True, wait=False, new=new)
 
     def try_shared(self, path: str) -> Lock | None:
         """Take a shared lock on `path`, or give None at once when somebody has it alone."""
@@ -124,8 +127,8 @@ class Locker:
         """Give what a git-annex that is run while a lock is held must find in its environment."""
         return {} if self._pidlock is None else self._pidlock.child_environment()
 
-    def _take(self, path: str, *, exclusive: bool, wait: bool) -> Lock | None:
-        fd = _open(path, os.O_RDWR if exclusive else os.O_RDONLY, self._permissions)
+    def _take(self, path: str, *, exclusive: bool, wait: bool, new: bool = False) -> Lock | None:
+        fd = _open(path, os.O_RDWR if exclusive else os.O_RDONLY, self._permissions, new=new)
         try:
             if self._pidlock is not None:
                 lock = self._pidlock.take(path, exclusive=exclusive, wait=wait)
@@ -140,14 +143,16 @@ class Locker:
         return None
 
 
-def _open(path: str, flags: int, permissions: Permissions) -> int:
+def _open(path: str, flags: int, permissions: Permissions, *, new: bool) -> int:
     """Open a lock file, made when it is missing. It is never truncated."""
     try:
         while True:
             try:
-                return os.open(path, flags | os.O_CLOEXEC)
+                if not new:
+                    return os.open(path, flags | os.O_CLOEXEC)
             except FileNotFoundError:
                 pass
+            new = False
             try:
                 fd = os.open(path, flags | os.O_CLOEXEC | os.O_CREAT | os.O_EXCL, 0o666)
             except FileExistsError:

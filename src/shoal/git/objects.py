@@ -226,8 +226,8 @@ class ObjectStore:
         directory = os.path.dirname(path)
         for attempt in range(_ATTEMPTS):
             try:
-                self._repository.make_directory(directory)
-                freezer.thaw_directory(directory)
+                if not self._repository.make_directory(directory):
+                    freezer.thaw_directory(directory)
                 os.rename(source, path)
                 break
             except (FileNotFoundError, PermissionError):

@@ -52,7 +52,7 @@ class OtherTmp:
                     os.unlink(path)
 
     def _new_path(self, name: str) -> str:
-        return os.path.join(self._directory, f"{name[:100]}.{os.getpid()}.{next(_NUMBERS)}")
+        return f"{self._directory}/{name[:100]}.{os.getpid()}.{next(_NUMBERS)}"
 
     def sweep(self) -> None:
         """Delete what killed processes left behind, unless somebody uses the directory."""
@@ -84,15 +84,20 @@ class OtherTmp:
             try:
                 write_file(self._permissions, temporary, content)
                 os.rename(temporary, path)
+                return
             except FileNotFoundError:
+                _unlink(temporary)
                 if attempt == _ATTEMPTS - 1 or not os.path.isdir(os.path.dirname(path)):
                     raise
                 self._permissions.make_directory(self._directory, self._annex_dir)
-            else:
-                return
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
+            except BaseException:
+                _unlink(temporary)
+                raise
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def write_file(permissions: Permissions, path: str, content: bytes) -> None:
@@ -103,6 +108,14 @@ def write_file(permissions: Permissions, path: str, content: bytes) -> None:
         write_all(fd, content)
     finally:
         os.close(fd)
+
+
+def read_all(fd: int) -> bytes:
+    """Read a small file from where it is to its end."""
+    pieces = []
+    while piece := os.read(fd, 1 << 16):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def write_all(fd: int, content: bytes | memoryview) -> None:

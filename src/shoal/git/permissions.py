@@ -80,8 +80,9 @@ class Permissions:
             with contextlib.suppress(OSError):
                 os.fchmod(fd, self.file_mode(stat.S_IMODE(os.fstat(fd).st_mode)))
 
-    def make_directory(self, path: str, top: str) -> None:
-        """Make a directory at or below `top` (ANNEX), and those above it, `top` included.
+    def make_directory(self, path: str, top: str) -> bool:
+        """Make a directory at or below `top` (ANNEX), and those above it, `top` included;
+        tell whether it was missing.
 
         `top` is made only inside a git directory, one with a HEAD: what is no git directory
         is the mount point of a disk that went away, or nothing of ours. Raises
@@ -90,16 +91,16 @@ class Permissions:
         try:
             if path == top and not os.path.lexists(os.path.join(os.path.dirname(top), "HEAD")):
                 os.stat(top)
-                return
+                return False
             os.mkdir(path)
         except FileExistsError:
-            return
+            return False
         except FileNotFoundError:
             if path == top or os.path.dirname(path) == path:
                 raise
             self.make_directory(os.path.dirname(path), top)
-            self.make_directory(path, top)
-            return
+            return self.make_directory(path, top)
         if not self.leave_alone:
             with contextlib.suppress(OSError):
                 os.chmod(path, self.directory_mode(stat.S_IMODE(os.stat(path).st_mode)))
+        return True

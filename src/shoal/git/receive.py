@@ -61,8 +61,13 @@ class Receiving:
         """Whether it has let go of everything."""
         return self._over
 
-    def write(self, buffers: Sequence[Buffer]) -> None:
-        """Append all bytes of `buffers` to the partial file."""
+    def restart(self) -> None:
+        """Begin at the first byte, whatever was there; before anything was written."""
+        self.offset = self.received = 0
+
+    def write(self, buffers: Sequence[Buffer], *, last: bool = False) -> None:
+        """Append all bytes of `buffers` to the partial file; tell others how far it is, but
+        not that it has come to its end."""
         with self._busy:
             fd = self._open()
             left = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
@@ -73,7 +78,8 @@ class Receiving:
                     written -= len(left.pop(0))
                 if written:
                     left[0] = left[0][written:]
-            self._transfer.progress(self.received)
+            if not last:
+                self._transfer.progress(self.received)
 
     def copy(self, source: int, offset: int, length: int) -> int:
         """Append bytes of another open file, inside the kernel; give how many those were.

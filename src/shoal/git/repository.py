@@ -176,11 +176,12 @@ class Repository:
 
     def lock_path(self, name: str) -> str:
         """Give the path of one of ANNEX's lock files by its name, such as `keysdb`."""
-        return os.path.join(self.annex_dir, f"{name}.lck")
+        return f"{self.annex_dir}/{name}.lck"
 
-    def make_directory(self, path: str) -> None:
-        """Make a directory at or below ANNEX with the modes of a shared repository."""
-        self.permissions.make_directory(path, self.annex_dir)
+    def make_directory(self, path: str) -> bool:
+        """Make a directory at or below ANNEX with the modes of a shared repository; tell
+        whether it was missing."""
+        return self.permissions.make_directory(path, self.annex_dir)
 
     @property
     def is_writable(self) -> bool:

@@ -91,24 +91,34 @@ class TreeReader:
         self._commit = ""
         self._asked = 0
         self._top: dict[bytes, bytes] | None = None  # directories at the top, and their trees
+        self._last = ("", "", b"")  # commit, path and content: whoever writes asks twice
 
     def read(self, commit: str, path: str) -> bytes:
         """Give the content of a file, b"" when it is not there."""
-        found = self._cat_file.read(self._name(commit, os.fsencode(path)))
-        return b"" if found is None else found.content
+        last = self._last
+        if last[0] == commit and last[1] == path:
+            return last[2]
+        name = self._name(commit, os.fsencode(path))
+        found = None if name is None else self._cat_file.read(name)
+        content = b"" if found is None else found.content
+        self._last = (commit, path, content)
+        return content
 
     def read_many(self, commit: str, paths: list[str]) -> list[bytes]:
         """Give the contents of files, b"" for those that are not there."""
         names = [self._name(commit, os.fsencode(path)) for path in paths]
-        found = self._cat_file.read_many(names)
-        return [b"" if one is None else one.content for one in found]
+        found = iter(self._cat_file.read_many([name for name in names if name is not None]))
+        answers = (None if name is None else next(found) for name in names)
+        return [b"" if one is None else one.content for one in answers]
 
-    def _name(self, commit: str, path: bytes) -> bytes:
+    def _name(self, commit: str, path: bytes) -> bytes | None:
+        """Give what git calls a file of the commit; None when it is surely not there."""
         directory, slash, rest = path.partition(b"/")
         top = self._top_of(commit) if slash else None
         if top is None:
             return b"%s:%s" % (commit.encode(), path)
-        return b"%s:%s" % (top.get(directory, b"0" * len(commit)), rest)
+        tree = top.get(directory)
+        return None if tree is None else b"%s:%s" % (tree, rest)
 
     def _top_of(self, commit: str) -> dict[bytes, bytes] | None:
         if commit != self._commit:

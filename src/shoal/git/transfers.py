@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from shoal.errors import TransferInProgress
@@ -120,8 +121,8 @@ class TransferLog:
         """
         name = _LOCK_PREFIX + key_file(key)
         lock_files = [
-            os.path.join(self._directory, "download", "lck", name),
-            os.path.join(self._directory, "download", directory_name(source), name),
+            f"{self._directory}/download/lck/{name}",
+            f"{self._directory}/download/{directory_name(source)}/{name}",
         ]
         return self._begin("download", key, source, file, lock_files)
 
@@ -132,7 +133,7 @@ class TransferLog:
         nothing can be written; then this gives None.
         """
         name = _LOCK_PREFIX + key_file(key)
-        lock_file = os.path.join(self._directory, "upload", directory_name(destination), name)
+        lock_file = f"{self._directory}/upload/{directory_name(destination)}/{name}"
         try:
             return self._begin("upload", key, destination, file, [lock_file])
         except (TransferInProgress, LockError, OSError):
@@ -141,8 +142,7 @@ class TransferLog:
     def _begin(
         self, direction: Direction, key: Key, other: UUID, file: str, lock_files: list[str]
     ) -> Transfer:
-        name = key_file(key)
-        parts = (direction, directory_name(other), name)
+        parts = f"{direction}/{directory_name(other)}/{key_file(key)}"
         locks: list[Lock] = []
         try:
             for lock_file in lock_files:
@@ -152,8 +152,8 @@ class TransferLog:
                 locks.append(lock)
                 if not lock.is_sane():
                     raise TransferInProgress()
-            path = os.path.join(self._directory, *parts)
-            failed = os.path.join(self._directory, "failed", *parts)
+            path = f"{self._directory}/{parts}"
+            failed = f"{self._directory}/failed/{parts}"
             return Transfer(self, key, path, failed, locks, file)
         except BaseException:
             for lock in reversed(locks):
@@ -162,12 +162,12 @@ class TransferLog:
 
     def _take(self, lock_file: str) -> Lock | None:
         try:
-            return self._locker.try_exclusive(lock_file)
+            return self._locker.try_exclusive(lock_file, new=True)
         except LockError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             self._permissions.make_directory(os.path.dirname(lock_file), self._annex_dir)
-            return self._locker.try_exclusive(lock_file)
+            return self._locker.try_exclusive(lock_file, new=True)
 
     def _write(self, path: str, content: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -191,11 +191,11 @@ class TransferLog:
         for directory in _names(top):
             if directory == "lck":
                 continue
-            for name in _names(os.path.join(top, directory)):
+            for name in _names(f"{top}/{directory}"):
                 if not name.startswith(_LOCK_PREFIX):
                     sized = _SIZE.match(name)
                     size = int(sized[1]) if sized else 0
-                    yield name, size, os.path.join(top, directory, name)
+                    yield name, size, f"{top}/{directory}/{name}"
 
     def is_running(self, path: str) -> bool:
         """Tell whether the download that `path` tells of is under way: locked by somebody."""
@@ -222,6 +222,7 @@ class TransferLog:
         return total
 
 
+@lru_cache(maxsize=1024)
 def directory_name(other: UUID) -> str:
     """Give the directory for transfers with `other`: its UUID.
 

@@ -15,13 +15,14 @@ here composes. The contract, which tests/unit/remotes/contract.py checks for eac
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from shoal.errors import ShoalError
-from shoal.remotes.content import Content
+from shoal.remotes.content import Content, WholeContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -162,6 +163,28 @@ class Remote(ABC):
     ) -> Upload | AlreadyPresent:
         """Ask to store `key`. Raises TransferInProgress, NotEnoughSpace or RemoteRefused
         when the remote would not take it."""
+
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        """Store a small content: what begin_store() and Upload.store() do, in one call.
+
+        `agreed` is called, in any thread, when the remote takes the content; what is raised
+        before that is what begin_store() raises. What the remote holds of the key already
+        may be sent again.
+        """
+        begun = await self.begin_store(key, file=file, caller=caller)
+        if isinstance(begun, AlreadyPresent):
+            return begun
+        agreed()
+        async with begun as upload:
+            return await upload.store(content.from_offset(upload.offset))
 
     @abstractmethod
     async def store_present(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Protocol
+
+from shoal.values.backend import verifier
+from shoal.values.key import Key
 
 Chunk = bytes | bytearray | memoryview
 """At least one byte; usually about CHUNK_SIZE. Valid until the next chunk is asked for."""
@@ -108,3 +111,32 @@ class StreamContent(Content):
                 continue
             yield memoryview(chunk)[skip:] if skip else chunk
             skip = 0
+
+
+SMALL = 256 << 10
+"""Bytes up to which a content is better gathered in memory than handed on piece by piece."""
+
+
+class WholeContent(MemoryContent):
+    """All bytes of a key, in memory. It is hashed once, whoever stores it."""
+
+    def __init__(self, data: bytes, offset: int = 0) -> None:
+        """`data` are all the bytes, of which the content is those from `offset` on."""
+        super().__init__(data[offset:], offset)
+        self.data = data
+        self._verdicts: dict[tuple[Key, ...], bool | None] = {}
+
+    def from_offset(self, offset: int) -> WholeContent:
+        """Give the part from `offset` on."""
+        return self if offset == self.offset else WholeContent(self.data, offset)
+
+    def is_content_of(self, key: Key, equivalents: Collection[Key] = ()) -> bool | None:
+        """Tell whether `data` is the content of `key`; None when the key says nothing about
+        its content."""
+        keys = (key, *equivalents)
+        if keys not in self._verdicts:
+            verifying = verifier(key, equivalents)
+            if verifying is not None:
+                verifying.update(self.data)
+            self._verdicts[keys] = None if verifying is None else verifying.matches()
+        return self._verdicts[keys]

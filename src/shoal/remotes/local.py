@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from shoal.git.receive import Receiving
     from shoal.git.repository import Repository
     from shoal.git.transfers import Transfer
-    from shoal.remotes.content import Content
+    from shoal.remotes.content import Content, WholeContent
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
@@ -184,8 +184,7 @@ class LocalRemote(Remote):
         )
         if isinstance(begun, AlreadyPresent):
             return begun
-        record = partial(self._record_presence, begun.repository, key)
-        return LocalUpload(self._disk, key, begun.receiving, begun.equivalents, record)
+        return self._upload(key, begun)
 
     def _begin_store(self, key: Key, file: str, caller: Caller) -> _Store | AlreadyPresent:
         from shoal.git.objects import InsecureKey
@@ -204,6 +203,32 @@ class LocalRemote(Remote):
             receiving.end(failed=None)
             return AlreadyPresent()
         return _Store(repository, receiving, equivalents)
+
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        return await self._disk.call_short(
+            partial(self._store_whole, key, content, file, caller, agreed)
+        )
+
+    def _store_whole(
+        self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
+    ) -> StoreResult | AlreadyPresent:
+        begun = self._begin_store(key, file, caller)
+        if isinstance(begun, AlreadyPresent):
+            return begun
+        agreed()
+        return self._upload(key, begun).store_whole(content)
+
+    def _upload(self, key: Key, begun: _Store) -> LocalUpload:
+        record = partial(self._record_presence, begun.repository, key)
+        return LocalUpload(self._disk, key, begun.receiving, begun.equivalents, record)
 
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY

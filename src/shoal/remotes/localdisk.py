@@ -28,6 +28,7 @@ from shoal.errors import (
     TransferInProgress,
 )
 from shoal.git.mounts import is_on_local_disk
+from shoal.remotes.shortwork import Lane, wait_briefly
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -68,6 +69,7 @@ class LocalDisk:
         self._looked_until = 0.0  # of the monotonic clock: when at_once() has to look again
         self._rests_until = 0.0  # and when it may use the disk at all
         self._pools: dict[bool, ThreadPoolExecutor] = {}  # for writing, and for reading
+        self._lane = Lane(f"writing to {name}")
         if repository is not None:
             self._adopt(repository)
 
@@ -214,6 +216,11 @@ class LocalDisk:
         """
         return await self.wait(self.submit(work, writing=writing), undo, writing=writing)
 
+    async def call_short(self, work: Callable[[], T]) -> T:
+        """As call(), for work that writes and ends soon when the disk is as it should be."""
+        with self.answering(writing=True):
+            return await self._lane.call(work)
+
     async def wait(
         self,
         future: Future[T],
@@ -239,6 +246,11 @@ class LocalDisk:
 
     async def aclose(self) -> None:
         """Wait for the threads and close the repository. A disk that hangs is left alone."""
+        idle = asyncio.ensure_future(self._lane.idle())
+        try:
+            await wait_briefly(idle, _CLOSE_SECONDS)
+        finally:
+            idle.cancel()
         pools, self._pools = list(self._pools.values()), {}
         repository, self._repository = self._repository, None
 
@@ -281,12 +293,4 @@ async def settle(future: Future[T], seconds: float = _SETTLE_SECONDS) -> None:
     """Wait a moment for a thread, whatever becomes of it, also while being cancelled."""
     thread = asyncio.wrap_future(future)
     thread.add_done_callback(lambda done: done.cancelled() or done.exception())
-    waiting = asyncio.ensure_future(asyncio.wait([thread], timeout=seconds))
-    cancelled = False
-    while not waiting.done():
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
+    await wait_briefly(thread, seconds)

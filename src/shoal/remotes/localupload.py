@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from shoal.errors import ContentLocked, LocalProtocolError, RemoteUnavailable
 from shoal.remotes.base import StoreResult, Upload
-from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Filler, Region
+from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Filler, Region, WholeContent
 from shoal.remotes.localdisk import LocalDisk, settle
 from shoal.values.backend import checksum_in, verifier
 
@@ -74,6 +74,13 @@ class LocalUpload(Upload):
             return await self._store_region(content, region, source, skip)
         finally:
             os.close(source)
+
+    def store_whole(self, content: WholeContent) -> StoreResult:
+        """Store all bytes of the key, in this thread. What was there of them is written anew."""
+        self._begun = True
+        self._receiving.restart()
+        matches = content.is_content_of(self._key, self._equivalents)
+        return self._complete([content.data], None, matches, True, len(content.data))
 
     async def aclose(self) -> None:
         if not self._receiving.over:
@@ -217,7 +224,7 @@ class LocalUpload(Upload):
         receiving = self._receiving
         try:
             if last:
-                receiving.write(last)
+                receiving.write(last, last=True)
             came = receiving.received - receiving.offset
             if not vouched and came == 0:
                 receiving.end(failed=True)
@@ -277,7 +284,6 @@ class _Pump:
                 await self._disk.wait(flight, writing=True)
             finally:
                 self._flight = self._flight[1:]
-
 
     async def settle(self) -> None:
         """Wait a moment until all is written and hashed, whatever becomes of it."""

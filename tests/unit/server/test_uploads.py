@@ -10,7 +10,7 @@ import pytest
 
 from shoal.errors import ContentLocked, NotEnoughSpace, RemoteRefused
 from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, StoreResult, Upload
-from shoal.remotes.content import Chunk, Content, StreamContent
+from shoal.remotes.content import SMALL, Chunk, Content, StreamContent
 from shoal.server.options import Limits
 from shoal.server.uploads import Uploads
 from shoal.values.key import Key
@@ -39,6 +39,17 @@ async def put(
 ) -> Answer:
     given = {LENGTH: len(body), **(headers or {})}
     return await server.ask("POST", server.path("put", key=key, **parameters), body, given)
+
+
+async def begin_to_put(
+    server: TestServer, key: Key, body: bytes, length: int
+) -> asyncio.StreamWriter:
+    """Send the head of a put and `length` bytes of its body."""
+    _, writer = await server.connect()
+    headers = {LENGTH: len(body), "Content-Length": len(body)}
+    writer.write(request_bytes("POST", server.path("put", key=key), body[:length], headers))
+    await writer.drain()
+    return writer
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, 100_000, 5_000_000])
@@ -189,13 +200,10 @@ async def test_a_gap_before_the_body() -> None:
 @in_loop
 async def test_a_client_that_goes_away_leaves_its_bytes(rudely: bool) -> None:
     remote = MemoryRemote()
-    key = key_of(CONTENT)
+    data = bytes(SMALL + 1)
+    key = key_of(data)
     async with serving(remote) as server:
-        _, writer = await server.connect()
-        path = server.path("put", key=key)
-        headers = {LENGTH: 40, "Content-Length": 40}
-        writer.write(request_bytes("POST", path, CONTENT[:30], headers))
-        await writer.drain()
+        writer = await begin_to_put(server, key, data, 30)
         await until(lambda: bool(remote.receiving))
         if rudely:
             writer.transport.abort()
@@ -204,7 +212,44 @@ async def test_a_client_that_goes_away_leaves_its_bytes(rudely: bool) -> None:
         await server.app.idle()
         assert remote.idle
         assert len(remote.partial[key]) in {0, 30}
+        assert (await put(server, key, data)).body == STORED
+
+
+@in_loop
+async def test_a_small_body_that_breaks_off_leaves_its_bytes() -> None:
+    remote = MemoryRemote()
+    key = key_of(CONTENT)
+    async with serving(remote) as server:
+        writer = await begin_to_put(server, key, CONTENT, 30)
+        writer.close()
+        await until(lambda: key in remote.partial)
+        await server.app.idle()
+        assert remote.idle
+        assert remote.partial[key] == CONTENT[:30]
         assert (await put(server, key, CONTENT)).body == STORED
+
+
+@in_loop
+async def test_a_remote_is_not_busy_while_a_small_body_comes() -> None:
+    remote = MemoryRemote()
+    key = key_of(CONTENT)
+    async with serving(remote) as server:
+        slow = await begin_to_put(server, key, CONTENT, 30)
+        assert (await put(server, key, CONTENT)).body == STORED
+        assert remote.idle
+        slow.close()
+
+
+def test_only_so_many_small_bodies_are_in_memory() -> None:
+    uploads = Uploads(Limits())
+    assert not uploads.may_gather(SMALL + 1)
+    count = 0
+    with ExitStack() as stack:
+        while uploads.may_gather(SMALL):
+            stack.enter_context(uploads.gathering(SMALL))
+            count += 1
+        assert count * SMALL == 8 << 20
+    assert uploads.may_gather(SMALL)
 
 
 @in_loop
