@@ -16,7 +16,6 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Self
 
 from shoal.transport.stream import FILE_CHUNK, ByteStream
@@ -170,10 +169,13 @@ class ProcessStream(FdStream):
 
         Raises OSError when it cannot be started.
         """
-        start = partial(
-            subprocess.Popen, words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=stderr, env=env, cwd=cwd, bufsize=0, start_new_session=False,
-        )  # fmt: skip
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                env=env, cwd=cwd, bufsize=0, start_new_session=False,
+            )  # fmt: skip
+
         starting = asyncio.ensure_future(asyncio.to_thread(start))
         try:
             process = await asyncio.shield(starting)

@@ -47,6 +47,7 @@ async def test_remotes_that_are_not_there_are_made_and_unavailable(tmp_path: Pat
         for kind, location in (
             (Kind.PATH, str(tmp_path / "gone")),
             (Kind.HTTP, "annex+http://127.0.0.1:1/git-annex/"),
+            (Kind.SSH, "ssh://nowhere.invalid/repo"),
         ):
             remote = opener.open(settings(kind, location))
             info = remote.info
@@ -57,7 +58,7 @@ async def test_remotes_that_are_not_there_are_made_and_unavailable(tmp_path: Pat
         await opener.aclose()
 
 
-@pytest.mark.parametrize("kind", [Kind.SSH, Kind.SPECIAL, Kind.OTHER])
+@pytest.mark.parametrize("kind", [Kind.SPECIAL, Kind.OTHER])
 def test_kinds_that_cannot_be_used(here: Path, kind: Kind) -> None:
     with (
         Repository.open(here) as repository,
