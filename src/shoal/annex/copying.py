@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shoal.annex.automatic import lacks_copies, wants
+from shoal.annex.automatic import lacks_copies
 from shoal.annex.getting import may_have
 from shoal.annex.network import is_on_this_machine
+from shoal.annex.reserving import Reserving
 from shoal.annex.sending import explain, record, send
 from shoal.errors import ConfigError, RemoteError, ShoalError
 from shoal.values.uuid import UUID
@@ -59,6 +60,7 @@ class Copying:
         self._source = source
         self._auto = auto
         self._fast = fast
+        self._room = Reserving(network.session, self.uuid)
 
     async def applies(self, candidate: Candidate) -> bool:
         """Tell whether there is anything to do."""
@@ -71,8 +73,10 @@ class Copying:
             return False
         if self._is_believed(candidate.key):
             return False
-        return not self._auto or (
-            lacks_copies(self._session, candidate) or wants(self._session, self.uuid, candidate)
+        return (
+            not self._auto
+            or await self._room.wants(candidate)
+            or lacks_copies(self._session, candidate)
         )
 
     async def run(self, candidate: Candidate, reporter: Reporter) -> bool:
@@ -86,6 +90,15 @@ class Copying:
         before_sending: Callable[[Candidate], Awaitable[None]] | None = None,
     ) -> Arrival:
         """See to it that the target has the key. `before_sending` is called when it has not."""
+        with self._room.held(candidate.key):
+            return await self._bring(candidate, reporter, before_sending)
+
+    async def _bring(
+        self,
+        candidate: Candidate,
+        reporter: Reporter,
+        before_sending: Callable[[Candidate], Awaitable[None]] | None,
+    ) -> Arrival:
         if not self._fast:
             try:
                 remote = self._network.open(self.target)

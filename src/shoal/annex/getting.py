@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from shoal.annex.automatic import lacks_copies, wants
+from shoal.annex.automatic import lacks_copies
 from shoal.annex.network import is_on_this_machine
 from shoal.annex.reporting import report_places, report_unreachable
+from shoal.annex.reserving import Reserving
 from shoal.annex.sending import explain, send
 from shoal.errors import ConfigError, RemoteError, RemoteUnavailable
 
@@ -32,20 +33,28 @@ class Getting:
         self._session = network.session
         self._source = source
         self._auto = auto
+        self._room = Reserving(network.session, network.session.here)
 
     async def applies(self, candidate: Candidate) -> bool:
         """Tell whether there is anything to do."""
         if self._session.is_present(candidate.key):
             return False
-        if self._auto and not (
-            lacks_copies(self._session, candidate)
-            or wants(self._session, self._session.here, candidate)
+        if self._source is not None and not await may_have(
+            self._network, self._source, candidate.key
         ):
             return False
-        return self._source is None or await may_have(self._network, self._source, candidate.key)
+        return (
+            not self._auto
+            or lacks_copies(self._session, candidate)
+            or await self._room.wants(candidate)
+        )
 
     async def run(self, candidate: Candidate, reporter: Reporter) -> bool:
         """Get one key; tell whether it is here now."""
+        with self._room.held(candidate.key):
+            return await self._get(candidate, reporter)
+
+    async def _get(self, candidate: Candidate, reporter: Reporter) -> bool:
         if self._source is not None:
             return await self._get_from(self._source, candidate, reporter)
         sources = self._network.with_key(candidate.key, [self._session.here])

@@ -32,7 +32,7 @@ class SizeOf:
 def size_overview(session: Session) -> list[SizeOf]:
     """Give sizes and limits of all known repositories that are not dead, the largest limit
     first, then by size."""
-    sizes = dict(session.preferences.sizes.sizes())
+    sizes = dict(session.repository.sizes.sizes())
     for uuid in session.logs.descriptions():
         if is_cluster_uuid(uuid):
             sizes.setdefault(uuid, 0)  # listed, though a cluster as such holds nothing

@@ -25,8 +25,10 @@ Rules:
   configuration are brought up to date at its start, and what it reserves counts at once, also
   for the next question inside it. An exception inside cancels what was reserved in it.
 * Reservations written by set_locations() or set_location(), by whichever thread, are settled
-  while the journal is locked: no reader ever sees neither the reservation nor the key. Adding
-  is settled by True, removing by False. What concerns other keys or repositories stays.
+  while the journal is locked: no reader ever sees neither the reservation nor the key. What
+  concerns other keys or repositories stays.
+* Removals are not announced, nor does the real program do so: it decides that a key may go
+  without looking at sizes. Until it is gone it counts, which is the safe way.
 * `cancel()` may be called from any thread, any number of times. A reservation is also a
   context manager that cancels at its end.
 * Those who only ask (find --want-get-by) need no decision.
@@ -63,7 +65,7 @@ _numbers = itertools.count(1)  # unique in this process, whatever the repository
 
 
 class Reservation(Held):
-    """Room for a key in a repository, or the removal of one, until it is done or given up.
+    """Room for a key in a repository, until the key is there or will not come.
 
     release() is cancel(), so a `with` block cancels what was not settled in it.
     """
@@ -78,7 +80,7 @@ class Reservation(Held):
         return self._sizes.is_pending(self.change)
 
     def cancel(self) -> None:
-        """Give it up: the change will not be made. Harmless when it was settled."""
+        """Give it up: the key will not come. Harmless when it was settled."""
         self._sizes.cancel(self.change)
 
     def release(self) -> None:
@@ -92,9 +94,9 @@ class Decision:
         self._sizes = sizes
         self.reserved: list[LiveChange] = []
 
-    def reserve(self, repo: UUID, key: Key, change: Change = Change.ADDING) -> Reservation:
-        """Reserve room for `key` in `repo` (or note that it is about to be removed)."""
-        live = LiveChange(repo, key, change, os.getpid(), next(_numbers))
+    def reserve(self, repo: UUID, key: Key) -> Reservation:
+        """Reserve room for `key` in `repo`."""
+        live = LiveChange(repo, key, Change.ADDING, os.getpid(), next(_numbers))
         self.reserved.append(live)
         self._sizes.remember(live)
         return Reservation(self._sizes, live)
@@ -136,7 +138,7 @@ class RepoSizes:
         self._shared.open()
         others = self._shared.others()
         with self._reserving:
-            pending = {place for place, live in self._reserved.items() if _adds(live)}
+            pending = set(self._reserved)
         if others:
             self._repository.branch.notice()
             pending |= {(live.repo, live.key) for live in others}
@@ -199,8 +201,8 @@ class RepoSizes:
             made = [
                 live
                 for repo, status in changes.items()
+                if status in (True, Status.PRESENT)
                 for live in self._reserved.get((repo, key), ())
-                if _makes(live, status)
             ]
         if made:
             self._shared.finish(made)
@@ -224,13 +226,3 @@ class RepoSizes:
         with self._reserving:
             self._reserved.clear()
         self._shared.close()
-
-
-def _adds(changes: set[LiveChange]) -> bool:
-    return any(live.change is Change.ADDING for live in changes)
-
-
-def _makes(live: LiveChange, status: bool | Status) -> bool:
-    """Tell whether a location log's status says that a change was made."""
-    present = status is True or status is Status.PRESENT
-    return present == (live.change is Change.ADDING)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -95,6 +94,8 @@ def _chunks(listed: IO[bytes]) -> Iterator[list[bytes]]:
 
 def _sum(git: Git, words: tuple[str, ...], ask: _Ask) -> Sums:
     """Add up what the repositories have: the number that comes with each log."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
+
     with (
         _running(git, words) as listing,
         _running(git, _CAT_FILE, stdin=subprocess.PIPE) as reading,

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60.0  # seconds to wait for the lock: nobody should hold it for longer than moments
 _FIRST_POLL, _LAST_POLL = 0.0005, 0.01  # seconds
-_GAP = 0.0005  # seconds between two decisions, in which another process gets the lock
+_SPELL = 0.05  # seconds of decisions in a row, after which others get the lock for sure
+_GAP = 0.002  # seconds: what is that long apart is not in a row
 _STALE_EVERY = 60.0  # seconds between looks for processes that are gone
 _RETRY_AFTER = 10.0  # seconds to leave a database alone that cannot be used
 
@@ -52,7 +53,7 @@ class SharedSizes:
         self._directory = os.path.join(repository.database_dir, "reposize")
         self._turn = threading.RLock()  # one thread decides
         self._held: Lock | None = None  # on the file `lock`, by the thread that has its turn
-        self._released = 0.0
+        self._spell = self._released = 0.0  # when decisions in a row began, and the last ended
         self._lock = threading.Lock()  # for what follows
         self._db: RepoSizeDb | None = None
         self._retry_at = 0.0
@@ -90,9 +91,12 @@ class SharedSizes:
     def _take_lock(self) -> Lock | None:
         """Take the lock file; None when this user may not."""
         path = os.path.join(self._directory, "lock")
-        early = self._released + _GAP - time.monotonic()
-        if early > 0:
-            time.sleep(early)
+        now = time.monotonic()
+        if now > self._released + _GAP:
+            self._spell = now
+        elif now > self._spell + _SPELL:
+            time.sleep(_GAP)
+            self._spell = now + _GAP
         try:
             self._repository.make_directory(self._directory)
             deadline, pause = time.monotonic() + _PATIENCE, _FIRST_POLL
