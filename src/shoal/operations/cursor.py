@@ -1,6 +1,6 @@
 """How far a scrub of each node has come, so that it goes on there whenever it is run again.
 
-    ANNEX/shoal/scrub/UUID      {"after": …, "begun": …, "complete": …}
+    ANNEX/shoal/scrub/UUID      {"after": …, "begun": …, "complete": …, "mending": …}
 
 Each file is replaced in one step; one that cannot be read counts as none.
 """
@@ -28,6 +28,8 @@ class Cursor:
     """The file of the git-annex branch whose key was verified last."""
     complete: float | None = None
     """When the last pass began that came to its end."""
+    mending: str = ""
+    """The key that was just being put right, which the location log may no longer name."""
 
     def beginning(self, now: float) -> Cursor:
         """Begin a pass, or go on with the one that is under way."""
@@ -59,7 +61,9 @@ class Cursors:
         with suppress(OSError, ValueError, TypeError, KeyError):
             with open(self._path(node), "rb") as file:
                 fields = json.load(file)
-            return Cursor(fields["begun"], str(fields["after"]), fields["complete"])
+            return Cursor(
+                fields["begun"], str(fields["after"]), fields["complete"], str(fields["mending"])
+            )
         return Cursor()
 
     def save(self, node: UUID, cursor: Cursor) -> None:
@@ -71,7 +75,7 @@ class Cursors:
     def forget(self, node: UUID) -> None:
         """Let the next pass begin at the start."""
         cursor = self.load(node)
-        self.save(node, Cursor(complete=cursor.complete))
+        self.save(node, replace(cursor, begun=None, after=""))
 
     def _path(self, node: UUID) -> str:
         return self._repository.annex_path("shoal", "scrub", node + self._suffix)

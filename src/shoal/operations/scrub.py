@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
@@ -25,11 +25,11 @@ from shoal.operations.replan import Planner, correct
 from shoal.operations.setaside import set_aside
 from shoal.operations.verify import State, Verdict, verify
 from shoal.remotes.base import Caller
+from shoal.values.key import Key
 
 if TYPE_CHECKING:
     from shoal.operations.apply import Step
     from shoal.operations.fleet import Fleet
-    from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
 _SAVE_EVERY = 5.0  # seconds between two times that a cursor is kept
@@ -98,6 +98,7 @@ class Scrub:
         self.applier = Applier(fleet, show, pace, planner.checked)
         """Carries out what heals keys."""
         self.reports: dict[UUID, NodeReport] = {}
+        self._at: dict[UUID, Cursor] = {}
 
     async def run(self, nodes: Sequence[UUID]) -> Collection[NodeReport]:
         """Verify nodes, as many at once as the pace says; give what was found."""
@@ -121,24 +122,47 @@ class Scrub:
         if cursor.begun is None and since is not None and last is not None and now - last < since:
             report.skipped = True
             return
-        cursor = cursor.beginning(now)
-        saved = time.monotonic()
+        self._at[node] = cursor.beginning(now)
         try:
-            keys = self._keys(node, cursor)
-            while (found := await asyncio.to_thread(next, keys, None)) is not None:
-                path, key = found
-                if not self._may_read(key) or not await self._look_at(report, key):
-                    return
-                cursor = cursor.passed(path)
-                if time.monotonic() - saved > _SAVE_EVERY:
-                    await asyncio.to_thread(self._cursors.save, node, cursor)
-                    saved = time.monotonic()
-            cursor = cursor.ended()
-            report.complete = True
-            if not self._how.fast:
-                await asyncio.to_thread(self._fleet.session.logs.record_fsck, node)
+            await self._mend_what_was_left(report, cursor)
+            if await self._go_on(report):
+                self._at[node] = self._at[node].ended()
+                report.complete = True
+                if not self._how.fast:
+                    await asyncio.to_thread(self._fleet.session.logs.record_fsck, node)
         finally:
-            self._cursors.save(node, cursor)
+            self._keep(node)
+
+    async def _go_on(self, report: NodeReport) -> bool:
+        """Go on behind the cursor; tell whether it came to the end."""
+        node = report.node
+        saved = time.monotonic()
+        keys = self._keys(node, self._at[node])
+        while (found := await asyncio.to_thread(next, keys, None)) is not None:
+            path, key = found
+            if not self._may_read(key) or not await self._look_at(report, key):
+                return False
+            self._at[node] = self._at[node].passed(path)
+            if time.monotonic() - saved > _SAVE_EVERY:
+                await asyncio.to_thread(self._keep, node)
+                saved = time.monotonic()
+        return True
+
+    def _keep(self, node: UUID) -> None:
+        self._cursors.save(node, self._at[node])
+
+    async def _mend_what_was_left(self, report: NodeReport, cursor: Cursor) -> None:
+        """Put right what was being put right when an earlier run was killed."""
+        if cursor.mending and self._how.heal:
+            await self._heal(report, Key.parse(cursor.mending.encode()))
+
+    async def _heal(self, report: NodeReport, key: Key) -> bool:
+        """Bring a key back to where it belongs. The cursor knows of it until that is done."""
+        node = report.node
+        done = await self.applier.carry_out(KeyPlan(key, (), (), ""))
+        if not self._pace.budget.spent:
+            self._at[node] = replace(self._at[node], mending="")
+        return done
 
     def _keys(self, node: UUID, cursor: Cursor) -> Iterator[tuple[str, Key]]:
         """Give the keys that a node is logged to have, and their files of the branch."""
@@ -194,6 +218,9 @@ class Scrub:
     async def _put_right(self, report: NodeReport, key: Key, verdict: Verdict) -> None:
         node, fleet = report.node, self._fleet
         done = False
+        if self._how.heal:
+            self._at[node] = replace(self._at[node], mending=str(key))
+            await asyncio.to_thread(self._keep, node)
         with self._step(node, key) as step:
             if verdict.state is State.MISSING:
                 if not await correct(fleet, node, key):
@@ -209,7 +236,7 @@ class Scrub:
             done = self._how.heal and await self._can_heal(key, step)
             if not done:
                 step.fail()
-        if done and await self.applier.carry_out(KeyPlan(key, (), (), "")):
+        if done and await self._heal(report, key):
             report.healed += 1
 
     async def _can_heal(self, key: Key, step: Step) -> bool:

@@ -1,0 +1,162 @@
+"""Rebalance, drain and heal on a cluster in use: uploads and downloads go on, a disk goes away,
+the server is killed. Nothing is lost, and running the command again completes the work."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.gateway import Gateway, objects_of, served
+from tests.support.quick_cluster import (
+    Traffic,
+    assert_whole,
+    fill,
+    logged,
+    make_cluster,
+    some_contents,
+    traffic,
+    want,
+    want_all,
+)
+from tests.support.wait import wait_until
+from tests.support.world import World
+
+BALANCED = "balanced=nodes:2"
+
+
+@dataclass
+class Running:
+    """An operation under way. What it shows goes to a file."""
+
+    process: subprocess.Popen[bytes]
+    shown_in: Path
+
+    def shown(self) -> str:
+        return self.shown_in.read_text()
+
+    def is_at_work(self) -> bool:
+        """It has done something with a few keys."""
+        return self.shown().count(" ok\n") >= 4
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; give the exit code and what was shown."""
+        return self.process.wait(60), self.shown()
+
+
+def begin(gateway: Gateway, *words: str) -> Running:
+    """Start an operation."""
+    handle, name = tempfile.mkstemp(dir=gateway.world.root)
+    with open(handle, "wb") as file:
+        process = subprocess.Popen(
+            ["shoal", "cluster", *words, "--yes", "--jobs=2"],
+            cwd=gateway.path, stdout=file, stderr=file,
+        )  # fmt: skip
+    return Running(process, Path(name))
+
+
+def run(gateway: Gateway, *words: str) -> tuple[int, str]:
+    return begin(gateway, *words).end()
+
+
+def kill_the_server(gateway: Gateway) -> None:
+    gateway.stop(signal.SIGKILL)
+    gateway.start()
+
+
+def lose_a_disk(gateway: Gateway) -> None:
+    gateway.take_away(gateway.nodes[0])
+
+
+DISTURBANCES = [lose_a_disk, kill_the_server]
+
+
+def disturbed(
+    gateway: Gateway, going_on: Traffic, disturb: Callable[[Gateway], None], *words: str
+) -> None:
+    """Run an operation that is disturbed in the middle, then again until it is complete."""
+    operation = begin(gateway, *words, "--limit-rate=800kB")
+    wait_until(operation.is_at_work)
+    assert going_on.stored
+    disturb(gateway)
+    code, shown = operation.end()
+    if disturb is lose_a_disk:
+        assert code == 1, shown
+        assert "Traceback" not in shown
+        gateway.bring_back(gateway.nodes[0])
+    for _ in range(5):
+        code, shown = run(gateway, *words)
+        if code == 0:
+            return
+    raise AssertionError(shown)
+
+
+@pytest.fixture
+def gateway(world: World) -> Gateway:
+    return make_cluster(world)
+
+
+@pytest.mark.parametrize("disturb", DISTURBANCES)
+def test_rebalance(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
+    contents = some_contents(Random(1), 30)
+    fill(gateway, contents, "node3")
+    want_all(gateway, BALANCED)
+    with served(gateway), traffic(gateway, contents) as going_on:
+        disturbed(gateway, going_on, disturb, "rebalance")
+    assert going_on.wrong == []
+    assert going_on.stored
+    assert going_on.fetched
+    code, shown = run(gateway, "rebalance")
+    assert (code, shown) == (0, "0 copies (0 B) and 0 drops (0 B) done\n")
+    assert_whole(gateway, going_on.contents, copies=2)
+    assert len({frozenset(logged(gateway, key)) for key in contents}) == 3
+
+
+@pytest.mark.parametrize("disturb", DISTURBANCES)
+def test_drain(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
+    contents = some_contents(Random(2), 30)
+    want_all(gateway, BALANCED)
+    fill(gateway, contents, "node2", "node3")
+    with served(gateway), traffic(gateway, contents) as going_on:
+        disturbed(gateway, going_on, disturb, "drain", "node2")
+    assert going_on.wrong == []
+    node = gateway.nodes[1]
+    assert not [key for key in going_on.contents if objects_of(node, key)]
+    assert_whole(gateway, going_on.contents)
+    code, shown = run(gateway, "heal")  # what was uploaded while a disk was away has one copy
+    assert code == 0, shown
+    assert_whole(gateway, going_on.contents, copies=2)
+    assert not [key for key in going_on.contents if objects_of(node, key)]
+
+
+@pytest.mark.parametrize("disturb", DISTURBANCES)
+def test_heal(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
+    contents = some_contents(Random(3), 30)
+    fill(gateway, contents, "node1", "node2")
+    want(gateway, node1="anything", node2="anything", node3="anything")
+    for key in list(contents)[::2]:
+        for path in objects_of(gateway.nodes[1], key):
+            path.parent.chmod(0o755)
+            path.unlink()
+    with served(gateway), traffic(gateway, contents) as going_on:
+        disturbed(gateway, going_on, disturb, "heal")
+    assert going_on.wrong == []
+    assert_whole(gateway, going_on.contents, copies=3)
+
+
+def test_two_operators_at_once(gateway: Gateway) -> None:
+    contents = some_contents(Random(4), 30)
+    fill(gateway, contents, "node1")
+    want_all(gateway, BALANCED)
+    operators = [begin(gateway, "rebalance") for _ in range(2)]
+    for operator in operators:
+        code, shown = operator.end()
+        assert code == 0, shown
+    assert_whole(gateway, contents, copies=2)
+    assert run(gateway, "rebalance") == (0, "0 copies (0 B) and 0 drops (0 B) done\n")
