@@ -161,7 +161,7 @@ class Fanout:
         """Have the source fill batches; give how many bytes came."""
         total = 0
         while self._branches:
-            buffer = self._free.pop() if self._free else bytearray(filler.batch)
+            buffer = self._memory(filler.batch)
             count = await filler.fill(memoryview(buffer))
             if count == 0:
                 break
@@ -169,6 +169,11 @@ class Fanout:
             self._append(memoryview(buffer)[:count])
             await self._wait_for_room()
         return total
+
+    def _memory(self, size: int) -> bytearray:
+        """Give memory for a batch, used before if there is any of the right size."""
+        buffer = self._free.pop() if self._free else None
+        return bytearray(size) if buffer is None or len(buffer) != size else buffer
 
     def _append(self, batch: Chunk) -> None:
         if self._branches:

@@ -39,7 +39,9 @@ class Filler(Protocol):
     """Puts the bytes of a content where its reader wants them, so that memory can be used
     again and again."""
 
-    batch: int  # bytes that are best asked for at once
+    @property
+    def batch(self) -> int:
+        """How many bytes are best asked for now."""
 
     async def fill(self, buffer: memoryview) -> int:
         """Put the next bytes into `buffer` and give how many; 0 after the last one.

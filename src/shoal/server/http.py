@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from shoal.server.answers import plain_answer
@@ -72,6 +72,22 @@ class Connection(web.RequestHandler):
             newest, _ = self._messages[-1]
             if not isinstance(newest, RawRequestMessage):
                 request.content.set_exception(web.RequestPayloadError("the body is broken"))
+
+    def forget_body(self, request: web.BaseRequest) -> None:
+        """Go on after the request that is being answered: the rest of its body was read from
+        the socket, past this connection. (The parser would wait for that for ever.)"""
+        self._parser = HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=web.RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
+        request.content.feed_eof()
 
     def handle_error(
         self,
