@@ -99,20 +99,23 @@ class SharedSizes:
             self._spell = now + _GAP
         try:
             self._repository.make_directory(self._directory)
-            deadline, pause = time.monotonic() + _PATIENCE, _FIRST_POLL
-            while (held := self._repository.locker.try_exclusive(path)) is None:
-                if time.monotonic() > deadline:
-                    raise LockError(path, "another process keeps it locked")
-                time.sleep(pause)
-                pause = min(pause * 2, _LAST_POLL)
-            return held
-        except OSError as error:
-            self.trouble = LockError(path, error.strerror or str(error))
-        except LockError as error:
-            if os.access(self._directory, os.W_OK):
-                raise
-            self.trouble = error
-        return None
+            held = self._poll(path)
+        except (OSError, LockError) as error:
+            self.trouble = LockError(path, getattr(error, "strerror", None) or str(error))
+            return None
+        if held is None:
+            raise LockError(path, "another process keeps it locked")
+        return held
+
+    def _poll(self, path: str) -> Lock | None:
+        """Try to lock a file again and again; None when others kept it all the time."""
+        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_POLL
+        while (held := self._repository.locker.try_exclusive(path)) is None:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(pause)
+            pause = min(pause * 2, _LAST_POLL)
+        return held
 
     # Sizes as of a commit
 

@@ -127,7 +127,12 @@ def test_the_journal_is_not_read_again_when_it_is_long(
     repository.branch.forget_known()
     read: list[str] = []
     real = repository.branch.read
-    monkeypatch.setattr(repository.branch, "read", lambda path: (read.append(path), real(path))[1])
+
+    def note(path: str) -> bytes:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(repository.branch, "read", note)
     assert count.sizes() == {HERE: 1020}
     assert set(read) <= {location.path(KEY), "uuid.log"}
 
