@@ -23,10 +23,10 @@ def lacks_copies(session: Session, candidate: Candidate) -> bool:
     return copies < wanted
 
 
-def has_spare_copies(session: Session, candidate: Candidate) -> bool:
-    """Tell whether there are more copies than wanted of this file."""
-    copies, wanted = _copies(session, candidate)
-    return copies > wanted
+def can_spare_copy(session: Session, repository: UUID, candidate: Candidate) -> bool:
+    """Tell whether there are enough copies of this file without one in `repository`."""
+    copies, wanted = _copies(session, candidate, without=repository)
+    return copies >= wanted
 
 
 def wants(session: Session, repository: UUID, candidate: Candidate) -> bool:
@@ -44,10 +44,11 @@ def requires(session: Session, repository: UUID, candidate: Candidate) -> bool:
     return wanting.requires(session, repository, candidate, partial(_all_files, session, candidate))
 
 
-def _copies(session: Session, candidate: Candidate) -> tuple[int, int]:
+def _copies(session: Session, candidate: Candidate, without: UUID | None = None) -> tuple[int, int]:
     """Give how many copies there are, and how many are wanted."""
     wanted = session.copies.of_file(candidate.path).numcopies
-    return len(session.places(candidate.key).counted), wanted
+    counted = session.places(candidate.key).counted
+    return sum(place != without for place in counted), wanted
 
 
 def _all_files(session: Session, candidate: Candidate) -> list[Candidate]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from shoal.annex.automatic import has_spare_copies, lets_go, requires
+from shoal.annex.automatic import can_spare_copy, lets_go, requires
 from shoal.annex.proof import DropProof, Needed, removal_deadline
 from shoal.annex.reporting import report_refusal
 from shoal.annex.sending import explain, record
@@ -57,9 +57,13 @@ class Dropping:
         if self._target is None and not self._session.is_present(candidate.key):
             return False
         return not self._auto or (
-            has_spare_copies(self._session, candidate)
+            can_spare_copy(self._session, self.where, candidate)
             and lets_go(self._session, self.where, candidate)
+            and (self._target is None or self._is_logged(candidate.key))
         )
+
+    def _is_logged(self, key: Key) -> bool:
+        return self.where in self._session.locations(key)
 
     async def run(self, candidate: Candidate, reporter: Reporter) -> bool:
         """Drop one key; tell whether it is gone now.

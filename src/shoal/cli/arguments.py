@@ -146,6 +146,10 @@ def _add_common(group: argparse._ArgumentGroup) -> None:
         "-N", "--numcopies", metavar="N", type=number, help="override desired number of copies"
     )
     group.add_argument("--mincopies", metavar="N", type=number, help="override minimum number")
+    group.add_argument("--explain", action=flag, help="explain why shoal does what it does")
+    group.add_argument(
+        "--rebalance", action=flag, help="move content as needed to improve balance"
+    )
     for level, meaning in (
         ("trust", "accepted, and ignored as the real program does"),
         ("semitrust", "back to the default"),

@@ -30,6 +30,8 @@ class Settings:
     quiet: bool = False
     numcopies: int | None = None
     mincopies: int | None = None
+    explain: bool = False
+    rebalance: bool = False
 
 
 class Context:
@@ -43,6 +45,8 @@ class Context:
             quiet=args.quiet,
             numcopies=args.numcopies,
             mincopies=args.mincopies,
+            explain=args.explain,
+            rebalance=args.rebalance,
         )
         _override_git_config(args.git_config)
         self.out = Output(
@@ -111,6 +115,8 @@ class Context:
             numcopies=self.settings.numcopies,
             mincopies=self.settings.mincopies,
             trust_overrides=self._trust_overrides,
+            rebalance=self.settings.rebalance,
+            explain=self.out.explain if self.settings.explain else None,
         )
 
     def close(self) -> None:

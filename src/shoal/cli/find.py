@@ -28,6 +28,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     if context.repository.is_bare and not args.branch:
         raise NoWorkTree
+    context.out.lists = True
     args.matching = args.matching or _PRESENT
     text = "${file}\0" if args.print0 else args.format
     form = None if text is None else Format(text)

@@ -74,6 +74,7 @@ class Output:
         self.concurrent = jobs > 1
         self.failed = 0  # items
         self.quotes_high = True  # core.quotePath
+        self.lists = False  # whether other programs read a list of files from stdout
         self.has_meter = not self.json and not quiet and jobs == 1 and sys.stdout.isatty()
         self._meter = ""
         self._last_meter = float("-inf")
@@ -122,6 +123,15 @@ class Output:
         self.write(f"{text:<{_METER_WIDTH}}")
         self._meter = text
         self.flush()
+
+    def explain(self, text: str) -> None:
+        """Show why something is done: on stderr for a command whose output is a list."""
+        if self.json or self.quiet:
+            return
+        if self.lists:
+            self.say(f"[ {text} ]")
+        else:
+            self.write(f"[ {text} ]\n")
 
     def warning(self, text: str) -> None:
         """Show a warning that is not part of an item."""

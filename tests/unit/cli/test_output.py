@@ -222,3 +222,17 @@ def test_bytes_that_are_no_text(capfdbinary: pytest.CaptureFixture[bytes]) -> No
     assert text == b'get "bad\\377" ok'
     assert json.loads(record)["file"] == "bad\N{REPLACEMENT CHARACTER}"
     assert line == b"bad\xff"
+
+
+def test_explanations_are_lines_in_brackets_where_nobody_reads_a_list(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out = Output("get")
+    out.explain("a matches")
+    out.lists = True
+    out.explain("b matches")
+    out.flush()
+    for silent in (Output("get", json=True), Output("get", quiet=True)):
+        silent.explain("c matches")
+        silent.flush()
+    assert capfd.readouterr() == ("[ a matches ]\n", "[ b matches ]\n")
