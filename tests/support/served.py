@@ -36,6 +36,9 @@ class FixedSite(Site):
     async def remote(self, uuid: UUID) -> Remote | None:
         return self.remotes.get(uuid)
 
+    def remote_at_once(self, uuid: UUID) -> Remote | None:
+        return self.remotes.get(uuid)
+
     async def aclose(self) -> None:
         assert self.users == 0
         self.remotes.clear()
@@ -203,7 +206,7 @@ async def serving(
     limits = limits or Limits()
     site = FixedSite({remote.info.uuid: remote}, jobs)
     app = App(OneRepository(site), permissions, limits)
-    server = Server(app.answer, limits)
+    server = Server(app, limits)
     listener = socket.create_server(("127.0.0.1", 0))
     acceptor = await asyncio.get_running_loop().create_server(server, sock=listener)
     served = TestServer(app, site, listener.getsockname()[1], remote.info.uuid)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+from functools import lru_cache
+
 from aiohttp import web
 from multidict import CIMultiDict, istr
 
 import shoal
-from shoal.p2phttp.codec import BYTES_TYPE, JSON_TYPE, TEXT_TYPE, WWW_AUTHENTICATE
+from shoal.p2phttp.codec import (
+    BYTES_TYPE,
+    JSON_TYPE,
+    LENGTH_HEADER,
+    TEXT_TYPE,
+    WWW_AUTHENTICATE,
+    render_present,
+)
 
 SERVER = f"shoal/{shoal.__version__}"
 _SERVER = istr("Server")
@@ -19,6 +30,30 @@ _TEXT = CIMultiDict({_TYPE: TEXT_TYPE, _SERVER: SERVER})
 def json_answer(body: bytes) -> web.Response:
     """Answer 200 with JSON that is rendered already."""
     return web.Response(body=body, headers=_JSON)
+
+
+def present_at_once(present: bool) -> bytes:
+    """Give the whole answer to checkpresent, headers and all."""
+    return _whole_answer(JSON_TYPE, render_present(present))
+
+
+def content_at_once(content: bytes, *, ranges: bool) -> bytes:
+    """Give the whole answer with some content. `ranges`: parts of it may be asked for."""
+    accepts = "Accept-Ranges: bytes\r\n" if ranges else ""
+    return _whole_answer(BYTES_TYPE, content, f"{LENGTH_HEADER}: {len(content)}\r\n{accepts}")
+
+
+def _whole_answer(content_type: str, body: bytes, more_headers: str = "") -> bytes:
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nServer: {SERVER}\r\n{more_headers}"
+        f"Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    return formatdate(now, usegmt=True)
 
 
 def plain_answer(status: int, text: str = "", *, allow: str = "") -> web.Response:

@@ -7,7 +7,7 @@ endpoint exists (404, 405), whether the UUID is served (404), whether the client
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -28,8 +28,9 @@ from shoal.p2phttp.codec import (
     render_timestamp,
 )
 from shoal.p2phttp.routes import BadRequest, Endpoint, Request, parse_request
-from shoal.remotes.base import AlreadyPresent, Caller
-from shoal.server.answers import json_answer, plain_answer
+from shoal.remotes.base import AlreadyPresent, Caller, Remote
+from shoal.remotes.content import AT_ONCE
+from shoal.server.answers import content_at_once, json_answer, plain_answer, present_at_once
 from shoal.server.downloads import send_key
 from shoal.server.http import send_and_drop_the_rest
 from shoal.server.locks import LockRegistry
@@ -85,6 +86,31 @@ class App:
                 complain(f"{request.method} {request.raw_path[:500]}: {error}")
             return plain_answer(public_status(error), public_text(error))
 
+    def answer_at_once(
+        self, method: str, target: str, headers: Mapping[str, str], *, encrypted: bool
+    ) -> bytes | None:
+        """Answer a request without a body when nothing needs to be waited for; else None.
+
+        The most frequent requests are like this: whether a key is there, and small content.
+        All that is refused or goes wrong is left to answer().
+        """
+        if self._ending:
+            return None
+        try:
+            asked = _understood(method, target, headers)
+            found = self._directory.find_at_once(asked.server)
+            if found is None:
+                return None
+            self._check(asked, headers, encrypted=encrypted)
+        except (BadRequest, Denied):
+            return None
+        if asked.endpoint is Endpoint.CHECK_PRESENT:
+            present = found.remote.present_at_once(_key(asked), caller=_caller(asked))
+            return None if present is None else present_at_once(present)
+        if asked.endpoint is Endpoint.KEY and method == "GET" and "Range" not in headers:
+            return _content_at_once(asked, found.remote)
+        return None
+
     def end(self) -> None:
         """Close each connection after the answer that is under way."""
         self._ending = True
@@ -103,20 +129,17 @@ class App:
             self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        headers = request.headers
-        path, _, query = request.raw_path.partition("?")
-        asked = parse_request(request.method, path, query, headers.get(LENGTH_HEADER))
-        endpoint = asked.endpoint
-        content_type = BYTES_TYPE if endpoint is Endpoint.KEY else JSON_TYPE
-        if not accepts(headers.get("Accept"), content_type):
-            raise BadRequest(406)
-        authorization = headers.get("Authorization")
+        asked = _understood(request.method, request.raw_path, request.headers)
         target = await self._directory.find(asked.server)
         if target is None:
             raise BadRequest(404)
-        self._permissions.check(endpoint.need, authorization, encrypted=request.secure)
+        self._check(asked, request.headers, encrypted=request.secure)
         with target.site.in_use():
-            return await _HANDLERS[endpoint](self, request, asked, target)
+            return await _HANDLERS[asked.endpoint](self, request, asked, target)
+
+    def _check(self, asked: Request, headers: Mapping[str, str], *, encrypted: bool) -> None:
+        authorization = headers.get("Authorization")
+        self._permissions.check(asked.endpoint.need, authorization, encrypted=encrypted)
 
     async def _key(
         self, request: web.BaseRequest, asked: Request, target: Target
@@ -223,6 +246,21 @@ async def _wait_for_unlock(request: web.BaseRequest) -> None:
                 return
     except web.RequestPayloadError as error:
         raise ConnectionResetError("the request broke off") from error
+
+
+def _understood(method: str, target: str, headers: Mapping[str, str]) -> Request:
+    """Read what is asked for. Raises BadRequest."""
+    path, _, query = target.partition("?")
+    asked = parse_request(method, path, query, headers.get(LENGTH_HEADER))
+    content_type = BYTES_TYPE if asked.endpoint is Endpoint.KEY else JSON_TYPE
+    if not accepts(headers.get("Accept"), content_type):
+        raise BadRequest(406)
+    return asked
+
+
+def _content_at_once(asked: Request, remote: Remote) -> bytes | None:
+    content = remote.read_at_once(_key(asked), asked.offset or 0, AT_ONCE, caller=_caller(asked))
+    return None if content is None else content_at_once(content, ranges=asked.version is None)
 
 
 def _caller(asked: Request) -> Caller:

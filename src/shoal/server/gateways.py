@@ -29,6 +29,9 @@ class GatewaySite(Site):
         except NoSuchRemote:
             return None
 
+    def remote_at_once(self, uuid: UUID) -> Remote | None:
+        return self._served.remote_at_once(uuid)
+
     async def aclose(self) -> None:
         await self._served.aclose()
 

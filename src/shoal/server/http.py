@@ -1,19 +1,39 @@
-"""HTTP/1.1 connections: aiohttp's low-level server, with limits and without tracebacks."""
+"""HTTP/1.1 connections: aiohttp's low-level server, with limits and without tracebacks.
+
+A request that can be answered without waiting for anything is answered as soon as it is read:
+most requests are of that kind, and the tasks, streams and turns of the event loop that aiohttp
+has for each request would be most of what they cost.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
+from typing import Protocol, Self
 
 from aiohttp import web
-from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http import HttpRequestParser, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from shoal.server.answers import plain_answer
 from shoal.server.options import Limits
 
 _LINGER = 30.0  # seconds for which the rest of an unwanted body is read and dropped
 _SILENCE = 2.0  # seconds without any of it after which that ends
+
+
+class Answering(Protocol):
+    """Who answers requests."""
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request. Raises ConnectionError when the client has gone."""
+
+    def answer_at_once(
+        self, method: str, target: str, headers: Mapping[str, str], *, encrypted: bool
+    ) -> bytes | None:
+        """Give the whole answer to a request that has no body, when there is no need to wait
+        for anything; else None. `target` is the path and what follows."""
 
 
 async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamResponse) -> None:
@@ -37,9 +57,27 @@ async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamRes
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_silence",)
+    __slots__ = ("_app", "_silence")
 
+    _app: Answering
     _silence: asyncio.TimerHandle | None
+
+    @classmethod
+    def made_for(cls, app: Answering, server: web.Server, limits: Limits) -> Self:
+        """Make a connection for the loop that runs now."""
+        connection = cls(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=limits.idle,
+            max_line_size=limits.request_line,
+            max_field_size=limits.header_field,
+            max_headers=limits.headers,
+            read_bufsize=limits.read_ahead,
+            lingering_time=0,
+            auto_decompress=False,
+        )
+        connection._app = app
+        return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; the first request has to come in as much time as any other. (Not every
@@ -66,12 +104,47 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take what came. A body that cannot be read on ends at once: aiohttp would only
         answer the next request with 400, and leave whoever reads the body waiting."""
+        waiter, self._waiter = self._waiter, None  # who waits for what is not answered at once
         super().data_received(data)
+        self._waiter = waiter
+        if waiter is not None and self._messages:
+            if not waiter.done() and not self._answer_at_once():
+                waiter.set_result(None)
+            return
         request = self._current_request
         if self._messages and request is not None:
             newest, _ = self._messages[-1]
             if not isinstance(newest, RawRequestMessage):
                 request.content.set_exception(web.RequestPayloadError("the body is broken"))
+
+    def _answer_at_once(self) -> bool:
+        """Answer the request that came; False when that is for aiohttp to do."""
+        transport = self.transport
+        message, body = self._messages[0]
+        if (
+            transport is None
+            or not isinstance(transport, asyncio.Transport)
+            or not isinstance(message, RawRequestMessage)
+            or body is not EMPTY_PAYLOAD
+            or len(self._messages) > 1
+            or message.should_close
+            or message.upgrade
+            or message.version != HttpVersion11
+            or transport.get_write_buffer_size()  # the client does not take its answers
+        ):
+            return False
+        encrypted = transport.get_extra_info("sslcontext") is not None
+        answer = self._app.answer_at_once(
+            message.method, message.path, message.headers, encrypted=encrypted
+        )
+        if answer is None:
+            return False
+        self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
+        transport.write(answer)
+        return True
 
     def forget_body(self, request: web.BaseRequest) -> None:
         """Go on after the request that is being answered: the rest of its body was read from
@@ -123,12 +196,9 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes connections; asyncio's protocol factory."""
 
-    def __init__(
-        self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        limits: Limits,
-    ) -> None:
-        super().__init__(handler)
+    def __init__(self, app: Answering, limits: Limits) -> None:
+        super().__init__(app.answer)
+        self._app = app
         self._limits = limits
 
     def close_idle(self) -> None:
@@ -138,15 +208,4 @@ class Server(web.Server):
                 connection.force_close()
 
     def __call__(self) -> Connection:
-        limits = self._limits
-        return Connection(
-            self,
-            loop=self._loop,
-            keepalive_timeout=limits.idle,
-            max_line_size=limits.request_line,
-            max_field_size=limits.header_field,
-            max_headers=limits.headers,
-            read_bufsize=limits.read_ahead,
-            lingering_time=0,
-            auto_decompress=False,
-        )
+        return Connection.made_for(self._app, self, self._limits)

@@ -32,6 +32,10 @@ class OneRepository(Directory):
         remote = await self._site.remote(uuid)
         return None if remote is None else Target(remote, self._site)
 
+    def find_at_once(self, uuid: UUID) -> Target | None:
+        remote = self._site.remote_at_once(uuid)
+        return None if remote is None else Target(remote, self._site)
+
     async def aclose(self) -> None:
         await self._site.aclose()
 
@@ -69,6 +73,16 @@ class RepositoriesBelow(Directory):
             await self._look_again()
             target = await self._ask(uuid)
         return target
+
+    def find_at_once(self, uuid: UUID) -> Target | None:
+        for found in self._candidates(uuid)[:1]:
+            place = (found.path, found.uuid)
+            site = self._open.get(place)
+            remote = None if site is None else site.remote_at_once(uuid)
+            if site is not None and remote is not None:
+                self._open.move_to_end(place)
+                return Target(remote, site)
+        return None
 
     async def aclose(self) -> None:
         if self._opening:

@@ -56,7 +56,7 @@ def serve(
         loop.set_default_executor(ThreadPoolExecutor(options.threads, "shoal"))
         directory = await open_directory()
         app = App(directory, options.permissions, options.limits)
-        server = Server(app.answer, options.limits)
+        server = Server(app, options.limits)
         stopped = _on_signals(loop)
         async with Listener(sockets, server, tls):
             await stopped.wait()

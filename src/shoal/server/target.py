@@ -55,6 +55,10 @@ class Site(ABC):
         Raises ShoalError when the repository cannot be used any more.
         """
 
+    def remote_at_once(self, uuid: UUID) -> Remote | None:
+        """As remote(), when that is known without waiting; else None. Never raises."""
+        return None
+
     @abstractmethod
     async def aclose(self) -> None:
         """Commit what is to be committed, and close everything."""
@@ -74,6 +78,10 @@ class Directory(ABC):
     @abstractmethod
     async def find(self, uuid: UUID) -> Target | None:
         """Give the remote that has `uuid`, None when it is not served here (now)."""
+
+    def find_at_once(self, uuid: UUID) -> Target | None:
+        """As find(), when that is known without waiting; else None. Never raises."""
+        return None
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -42,7 +42,7 @@ async def answering(
     users = {"alice": User(b"sesame", EVERYTHING)}
     permissions = Permissions(users=users) if tls else Permissions(EVERYTHING)
     directory = OneRepository(FixedSite({MEMORY_UUID: MemoryRemote()}, 8))
-    server = Server(App(directory, permissions, Limits()).answer, Limits())
+    server = Server(App(directory, permissions, Limits()), Limits())
     async with Listener(opened, server, tls):
         yield
     await server.shutdown(1)

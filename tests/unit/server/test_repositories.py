@@ -78,8 +78,10 @@ async def test_one_repository_and_what_it_serves() -> None:
     directory = OneRepository(site)
     assert await name_of(directory, "a") == "a"
     assert await name_of(directory, "b") is None
+    assert directory.find_at_once(UUID("b")) is None
     site.remotes[UUID("b")] = MemoryRemote(uuid=UUID("b"))
     assert await name_of(directory, "b") == "b"  # without a restart
+    assert directory.find_at_once(UUID("b")) is not None
     await directory.aclose()
     assert site.remotes == {}
 
@@ -96,6 +98,32 @@ async def test_repositories_are_opened_when_they_are_asked_for() -> None:
         assert await name_of(directory, "u-two") == "u-two"
     assert disk.opened == ["/two"]
     assert disk.finder.looks == 1
+    await directory.aclose()
+
+
+@in_loop
+async def test_what_is_open_is_found_without_waiting() -> None:
+    disk = Disk()
+    disk.make("one", "u-cluster", gateway=True)
+    disk.make("two")
+    directory = disk.directory(most_open=2)
+    await directory.look()
+    for uuid in ("u-one", "u-cluster", "u-none"):
+        assert directory.find_at_once(UUID(uuid)) is None
+    assert disk.opened == []
+    await name_of(directory, "u-one")
+    for uuid in ("u-one", "u-cluster"):
+        found = directory.find_at_once(UUID(uuid))
+        assert found is not None
+        assert found.remote.info.uuid == uuid
+        assert found.site is disk.sites["/one"]
+    await name_of(directory, "u-two")
+    assert directory.find_at_once(UUID("u-one")) is not None  # used later than two
+    disk.make("three")
+    await directory.look()
+    await name_of(directory, "u-three")
+    assert directory.find_at_once(UUID("u-two")) is None
+    assert directory.find_at_once(UUID("u-one")) is not None
     await directory.aclose()
 
 

@@ -1,0 +1,215 @@
+"""Requests that are answered as soon as they are read: just like all others, only sooner."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shoal.server.options import Limits
+from shoal.server.permissions import EVERYTHING, READ_ONLY, Permissions, User
+from tests.support.loop import in_loop
+from tests.support.memory_remote import MemoryRemote, key_of
+from tests.support.served import CLIENT, Answer, TestServer, read_answer, request_bytes, serving
+
+DATA = b"content of a key"
+KEY = key_of(DATA)
+ABSENT = key_of(b"absent")
+LOGIN = {"Authorization": "Basic bWU6c2VjcmV0"}  # me:secret
+
+REQUESTS = [
+    *(("GET", f"v{version}/key/{KEY}?clientuuid=c", {}) for version in range(5)),
+    ("GET", f"key/{KEY}", {}),
+    ("GET", f"key/{KEY}?offset=3", {}),
+    ("GET", f"v4/key/{KEY}?clientuuid=c&offset=3", {}),
+    ("GET", f"v4/key/{KEY}?clientuuid=c&offset=300", {}),
+    ("GET", f"v4/key/{KEY}?clientuuid=c&associatedfile=a", {"Accept": "text/plain"}),
+    ("GET", f"v4/key/{KEY}", {}),
+    ("GET", f"key/{KEY}", {"Range": "bytes=2-5"}),
+    ("GET", f"v4/key/{KEY}?clientuuid=c", {"Range": "bytes=2-5"}),
+    ("GET", f"v4/key/{ABSENT}?clientuuid=c", {}),
+    ("GET", "v4/key/no-key?clientuuid=c", {}),
+    ("GET", f"v9/key/{KEY}?clientuuid=c", {}),
+    ("HEAD", f"key/{KEY}", {}),
+    ("HEAD", f"v4/key/{KEY}?clientuuid=c", {}),
+    ("PUT", f"key/{KEY}", {}),
+    ("POST", f"v4/checkpresent?clientuuid=c&key={KEY}", {}),
+    ("POST", f"v0/checkpresent?clientuuid=c&key={ABSENT}", {}),
+    ("POST", f"v4/checkpresent?clientuuid=c&key={KEY}", {"Accept": "application/json"}),
+    ("POST", f"v4/checkpresent?clientuuid=c&key={KEY}", {"Accept": "text/html"}),
+    ("POST", f"v4/checkpresent?key={KEY}", {}),
+    ("GET", f"v4/checkpresent?clientuuid=c&key={KEY}", {}),
+    ("POST", "v4/gettimestamp?clientuuid=c", {}),
+    ("GET", "", {}),
+]
+
+
+def remote_with_data(*, at_once: bool = True) -> MemoryRemote:
+    remote = MemoryRemote(at_once=at_once)
+    remote.put(DATA)
+    return remote
+
+
+async def _answer(server: TestServer, method: str, path: str, headers: dict[str, str]) -> Answer:
+    answer = await server.ask(method, f"/git-annex/{server.uuid}/{path}", b"", headers)
+    assert answer.headers.pop("date", "").endswith("GMT")
+    return answer
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), REQUESTS)
+@in_loop
+async def test_answers_are_the_same(method: str, path: str, headers: dict[str, str]) -> None:
+    async with serving(remote_with_data()) as server:
+        at_once = await _answer(server, method, path, headers)
+    async with serving(remote_with_data(at_once=False)) as server:
+        assert await _answer(server, method, path, headers) == at_once
+
+
+@in_loop
+async def test_nothing_else_is_asked() -> None:
+    remote = remote_with_data()
+    async with serving(remote) as server:
+        assert (await server.get(KEY)).body == DATA
+        assert (await server.post("checkpresent", key=KEY)).body == b'{"present":true}'
+    assert remote.calls == [("read_at_once", KEY), ("present_at_once", KEY)]
+    assert [caller.uuid for caller in remote.callers] == [CLIENT, CLIENT]
+
+
+@in_loop
+async def test_content_that_is_not_vouched_for_goes_the_long_way() -> None:
+    remote = remote_with_data()
+    remote.changing.add(KEY)
+    async with serving(remote) as server:
+        answer = await server.get(KEY)
+        assert (answer.complete, answer.body) == (False, DATA[:-1])
+    assert ("retrieve", KEY) in remote.calls
+
+
+@in_loop
+async def test_a_request_with_a_body_is_read_to_its_end() -> None:
+    async with serving(remote_with_data()) as server:
+        reader, writer = await server.connect()
+        request = request_bytes("POST", server.path("checkpresent", key=KEY), b"ignored")
+        for _ in range(3):
+            writer.write(request)
+            assert (await read_answer(reader)).body == b'{"present":true}'
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@in_loop
+async def test_requests_that_come_together_are_answered_in_order(at_once: bool) -> None:
+    """Also behind one that takes its time."""
+    remote = remote_with_data(at_once=at_once)
+    async with serving(remote) as server:
+        reader, writer = await server.connect()
+        gate = remote.hold("timestamp")
+        slow = request_bytes("POST", server.path("gettimestamp"))
+        check = request_bytes("POST", server.path("checkpresent", key=KEY))
+        get = request_bytes("GET", server.path(f"key/{KEY}"))
+        writer.write(check + slow + get)
+        await gate.reached()
+        writer.write(check)
+        gate.open()
+        writer.write(get + check + get)
+        bodies = [(await read_answer(reader)).body for _ in range(7)]
+        present = b'{"present":true}'
+        assert bodies == [present, b'{"timestamp":1000}', DATA, present, DATA, present, DATA]
+
+
+@in_loop
+async def test_requests_cut_anywhere() -> None:
+    async with serving(remote_with_data()) as server:
+        reader, writer = await server.connect()
+        request = request_bytes("GET", server.path(f"key/{KEY}"))
+        for cut in range(1, len(request), 7):
+            writer.write(request[:cut])
+            await writer.drain()
+            await asyncio.sleep(0)
+            writer.write(request[cut:])
+            assert (await read_answer(reader)).body == DATA
+
+
+@in_loop
+async def test_a_client_that_reads_late_gets_everything() -> None:
+    """While it takes nothing, its answers are not gathered in memory."""
+    remote = MemoryRemote(at_once=True)
+    content = bytes(60_000)
+    key = remote.put(content)
+    count = 500
+    async with serving(remote) as server:
+        reader, writer = await server.connect()
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        for number in range(count):
+            writer.write(request_bytes("GET", server.path(f"key/{key}")))
+            for _ in range(20):  # so that they come one by one
+                if len(remote.calls) > number:
+                    break
+                await asyncio.sleep(0)
+        assert len(remote.calls) < count
+        transport.resume_reading()
+        for _ in range(count):
+            assert (await read_answer(reader)).body == content
+
+
+@in_loop
+async def test_an_idle_connection_is_closed() -> None:
+    async with serving(remote_with_data(), limits=Limits(idle=0.3)) as server:
+        reader, writer = await server.connect()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while loop.time() < started + 0.5:
+            writer.write(request_bytes("GET", server.path(f"key/{KEY}")))
+            assert (await read_answer(reader)).status == 200
+            await asyncio.sleep(0.1)
+        assert await reader.read() == b""
+
+
+@in_loop
+async def test_a_client_that_wants_to_close_is_closed() -> None:
+    async with serving(remote_with_data()) as server:
+        for request in (
+            request_bytes("GET", server.path(f"key/{KEY}"), b"", {"Connection": "close"}),
+            f"GET {server.path(f'key/{KEY}')} HTTP/1.0\r\nHost: x\r\n\r\n".encode(),
+        ):
+            reader, writer = await server.connect()
+            writer.write(request)
+            assert (await read_answer(reader)).body == DATA
+            assert await reader.read() == b""
+
+
+@in_loop
+async def test_a_server_that_ends_closes_the_connection() -> None:
+    async with serving(remote_with_data()) as server:
+        reader, writer = await server.connect()
+        request = request_bytes("GET", server.path(f"key/{KEY}"))
+        writer.write(request)
+        assert (await read_answer(reader)).status == 200
+        server.app.end()
+        writer.write(request)
+        assert (await read_answer(reader)).body == DATA
+        assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("permissions", "headers", "status"),
+    [
+        (Permissions(READ_ONLY), {}, 200),
+        (Permissions(), {}, 401),
+        (Permissions(users={"me": User(b"secret", EVERYTHING)}), LOGIN, 401),  # not encrypted
+        (Permissions(users={"me": User(b"secret", EVERYTHING)}, plain_http=True), LOGIN, 200),
+        (Permissions(users={"me": User(b"other", EVERYTHING)}, plain_http=True), LOGIN, 401),
+        (Permissions(READ_ONLY), {"Authorization": "nonsense"}, 400),
+    ],
+)
+@in_loop
+async def test_permission_is_asked_for(
+    permissions: Permissions, headers: dict[str, str], status: int
+) -> None:
+    remote = remote_with_data()
+    async with serving(remote, permissions=permissions) as server:
+        path = server.path(f"key/{KEY}")
+        answer = await server.ask("GET", path, b"", headers)
+        assert answer.status == status
+    assert bool(remote.calls) is (status == 200)
