@@ -76,12 +76,12 @@ class Session:
     def settings(self) -> list[RemoteSettings]:
         """All remotes as they are configured, or follow from proxy.log.
 
-        UUIDs that were not known are found out now, which may contact http(s) remotes.
+        UUIDs that were not known are found out now, which may contact remotes.
         """
-        from shoal.remotes.settings import Kind, remotes_of
+        from shoal.remotes.settings import remotes_of
 
         found = remotes_of(self.repository)
-        if any(one.uuid is None and not one.ignore and one.kind is not Kind.SSH for one in found):
+        if any(one.uuid is None and not one.ignore for one in found):
             from shoal.remotes.discovery import learn_uuids  # slow to import
 
             self.warnings += learn_uuids(self.repository)

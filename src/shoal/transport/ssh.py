@@ -50,7 +50,8 @@ class SshPlace:
                 raise ConfigError(f"cannot understand the ssh url {url}")
             user, port, path = found["user"], None, found["path"]
             host = found["host"] if found["bracketed"] is None else found["bracketed"]
-            path = path if path.startswith("/") else f"/~/{path}"
+            if not path.startswith("/"):
+                path = f"/{path}" if path.startswith("~") else f"/~/{path}"
         whole = f"{user}@{host}" if user else host
         if not host or whole.startswith("-"):  # it would be an option of ssh
             raise ConfigError(f"bad host name in the ssh url {url}")

@@ -22,7 +22,7 @@ CLIENT = "cccccccc-0000-4000-8000-000000000001"
         ("host:annex", "host", None, "/~/annex"),
         ("user@host:/srv/annex", "user@host", None, "/srv/annex"),
         ("[fe80::1]:/x", "fe80::1", None, "/x"),
-        ("host:~bob/x", "host", None, "/~/~bob/x"),
+        ("host:~bob/x", "host", None, "/~bob/x"),
     ],
 )
 def test_urls(url: str, host: str, port: int | None, path: str) -> None:
