@@ -7,20 +7,23 @@ clones. So they wait until a burst of changes is over, but not for ever on a bus
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from shoal.errors import ShoalError
 
 IDLE = 1.0  # seconds without a change, as `git-annex p2phttp` waits
 LATEST = 30.0  # seconds from the first change that is not committed yet
-MOST = 1000  # changes that are not committed; with a long journal everything is slower
+MOST = 5000  # changes that are not committed; with a long journal everything is slower
 
 
 class IdleCommitter:
     """Calls `commit` when changes have ended. One per repository and event loop.
 
-    A commit that fails is tried again after the next change, and at the end; `complain` gets
-    the error.
+    A commit that fails is tried again after the next change, after `latest` seconds, and at
+    the end; `complain` gets the error.
     """
 
     def __init__(
@@ -36,48 +39,77 @@ class IdleCommitter:
         self._commit = commit
         self._idle = idle
         self._latest = latest
-        self._complain = complain
-        self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0  # of the oldest change that is not committed
         self._most = most
-        self._pending = 0  # changes
+        self._complain = complain
+        self._lock = threading.Lock()
+        self._pending = 0  # changes that are not committed
+        self._newest = 0.0  # when the last of them was made
+        self._deadline = 0.0  # when the first of them must be committed
+        self._watched = False  # the event loop will look at them
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def changed(self) -> None:
-        """Something was written to the journal: commit it soon. Called in the event loop."""
-        now = self._loop.time()
-        if not self._pending:
-            self._deadline = now + self._latest
-        self._pending += 1
-        if self._pending >= self._most:
-            self._deadline = now
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(min(now + self._idle, self._deadline), self._begin)
+        """Something was written to the journal: commit it soon. Called in any thread.
+
+        The event loop is not woken for each of many changes.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if not self._pending:
+                self._deadline = now + self._latest
+            self._pending += 1
+            self._newest = now
+            if self._watched and self._pending != self._most:
+                return
+            self._watched = True
+        with suppress(RuntimeError):  # a thread that outlived the event loop
+            self._loop.call_soon_threadsafe(self._look)
 
     async def aclose(self) -> None:
         """Commit now what is not committed yet."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._closed = True
+        self._cancel_timer()
         if self._task is not None:
             await asyncio.wait({self._task})
         if self._pending:
             await self._run()
 
-    def _begin(self) -> None:
-        """Start a commit, or wait a little more when one is under way."""
-        self._timer = None
-        if self._task is not None and not self._task.done():
-            self._timer = self._loop.call_later(self._idle, self._begin)
+    def _look(self) -> None:
+        """Start a commit if it is time for one, or look again when it may be."""
+        self._cancel_timer()
+        if self._closed:
             return
-        self._task = self._loop.create_task(self._run(), name="commit")
+        now = time.monotonic()
+        with self._lock:
+            due = min(self._newest + self._idle, self._deadline)
+            if not self._pending:
+                self._watched = False
+                return
+            if self._pending >= self._most:
+                due = now
+        if due > now:
+            self._timer = self._loop.call_later(due - now, self._look)
+        elif self._task is not None and not self._task.done():
+            self._timer = self._loop.call_later(self._idle, self._look)
+        else:
+            self._task = self._loop.create_task(self._run(), name="commit")
+            self._timer = self._loop.call_later(self._idle, self._look)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _run(self) -> None:
-        self._pending = 0
+        with self._lock:
+            self._pending = 0
         try:
             await self._commit()
         except (ShoalError, OSError) as error:
-            self._pending = 1
-            self._deadline = self._loop.time() + self._latest
+            with self._lock:
+                self._pending = max(self._pending, 1)
+                self._deadline = time.monotonic() + self._latest
+                self._newest = self._deadline  # not before that, unless something changes
             self._complain(error)

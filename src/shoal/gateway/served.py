@@ -259,6 +259,10 @@ class Served:
 
     def _log_changed(self, remote: LocalRemote) -> None:
         """A journal was written to; called in threads."""
+        committer = self._committers.get(remote)
+        if committer is not None:
+            committer.changed()
+            return
         with contextlib.suppress(RuntimeError):  # a thread that outlived the event loop
             self._loop.call_soon_threadsafe(self._note_change, remote)
 

@@ -8,7 +8,7 @@ from shoal.git.journal import Journal, Signature
 from shoal.git.watch import Watch
 
 _Signatures = dict[str, Signature]
-_MANY = 2000  # files that are not worth looking at one by one
+_MANY = 10_000  # files that are not worth looking at one by one
 
 
 class Freshness:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from shoal.errors import ConfigError
 from shoal.gateway.committer import IdleCommitter
 from tests.support.loop import in_loop
@@ -108,3 +110,51 @@ async def test_a_commit_that_fails_is_tried_again_at_the_end() -> None:
     await committer.aclose()
     assert branch.commits == 1
     assert [str(error) for error in heard] == ["who are you?"]
+
+
+@in_loop
+async def test_a_commit_that_fails_is_tried_again_later() -> None:
+    branch = Branch()
+    branch.errors = [ConfigError("who are you?")]
+    committer = IdleCommitter(branch.commit, idle=0.001, latest=0.05)
+    committer.changed()
+    await branch.wait()
+    assert branch.commits == 1
+    await committer.aclose()
+
+
+@in_loop
+async def test_many_changes_are_committed_at_once() -> None:
+    branch = Branch()
+    committer = IdleCommitter(branch.commit, idle=60, latest=60, most=100)
+    threads = [threading.Thread(target=_change, args=(committer, 25)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    await branch.wait()
+    await committer.aclose()
+    assert branch.commits == 1
+
+
+def _change(committer: IdleCommitter, count: int) -> None:
+    for _ in range(count):
+        committer.changed()
+
+
+@in_loop
+async def test_the_event_loop_is_not_woken_for_each_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    branch = Branch()
+    committer = IdleCommitter(branch.commit, idle=60)
+    loop = asyncio.get_running_loop()
+    woken = 0
+
+    def wake(*call: object, context: object = None) -> None:
+        nonlocal woken
+        woken += 1
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", wake)
+    _change(committer, 100)
+    monkeypatch.undo()
+    await committer.aclose()
+    assert (woken, branch.commits) == (1, 1)
