@@ -152,33 +152,23 @@ def test_a_lock_that_others_keep_is_waited_for(
 
 
 def test_a_process_that_decides_all_the_time_lets_others_in(
-    repository: Repository, shared: SharedSizes
+    repository: Repository, shared: SharedSizes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one polls rarely: without pauses it would find the lock taken each time."""
+    """Who waits for the lock is woken when it is free, and then is too slow without a pause."""
     shared.open()
-    path = str(place(repository) / "lock")
-    ended = threading.Event()
+    monkeypatch.setattr(sizesdb, "_GAP", 60.0)  # all that follows is in a row
+    monkeypatch.setattr(sizesdb, "_SPELL", 0.0)
+    theirs: list[Lock | None] = []
 
-    def hog() -> None:
-        while not ended.is_set():
-            with shared.deciding():
-                ended.wait(0.001)
+    def pause(seconds: float) -> None:
+        with repository.locker.exclusive(str(place(repository) / "lock")) as lock:
+            theirs.append(lock)
 
-    thread = threading.Thread(target=hog)
-    thread.start()
-    got: Lock | None = None
-    try:
-        timer = threading.Event()
-        for _ in range(2000):
-            got = repository.locker.try_exclusive(path)
-            if got is not None:
-                break
-            timer.wait(0.0002)
-        assert got is not None
-        got.release()
-    finally:
-        ended.set()
-        thread.join()
+    monkeypatch.setattr("time.sleep", pause)
+    for _ in range(3):
+        with shared.deciding():
+            pass
+    assert len(theirs) == 1, "one pause, after which a new row begins"
 
 
 # Processes
