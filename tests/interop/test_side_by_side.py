@@ -146,6 +146,12 @@ BATCHES: dict[str, tuple[str, str]] = {
     "checkpresentkey": ("checkpresentkey --batch b", f"{KEY}\nSHA256-s1--x\n"),
     "setpresentkey": ("setpresentkey --batch", f"{KEY} u 1\n{KEY} v 0\n"),
     "setpresentkey of nonsense": ("setpresentkey --batch", f"{KEY} u 1\nfoo\n"),
+    "metadata": (
+        "metadata --batch --json",
+        '{"file":"f1","fields":{"a":["1","b c"],"tag":["t"]}}\n{"file":"nosuch"}\n{"file":"f1"}\n'
+        f'{{"key":"{KEY}","fields":{{"a":["x"]}}}}\n{{"file":"f1","fields":{{"A":[]}}}}\n',
+    ),
+    "metadata of nothing": ("metadata --batch --json", '{"fields":{}}\n'),
     "calckey": ("calckey --batch", "f1\nnosuch\n"),
     "add": ("add --batch --json", "nosuch\nf1\n"),
     "both": ("get --batch f1", ""),

@@ -103,7 +103,7 @@ class Parser(argparse.ArgumentParser):
             values = list(islice(rest, count))
             if len(values) < count:
                 self.error(f"The option `{word}` expects an argument.")
-            return [word, *values] if count != 1 else [_joined(word, values[0])]
+            return [word, *values] if count != 1 else [f"{word}={values[0]}"]
         return self._cluster(word, rest)
 
     def _cluster(self, word: str, rest: Iterator[str]) -> list[str]:
@@ -113,15 +113,10 @@ class Parser(argparse.ArgumentParser):
             given.append(word[:2])
             word = "-" + word[2:]
         if len(word) > 2 and not word.startswith("--") and self._values.get(word[:2]) == 1:
-            return [*given, word]
+            return [*given, f"{word[:2]}={word[2:]}"]  # the form for any value
         if given and word in self._values:
             return [*given, *self._option(word, rest)]
         return self.error(f"Invalid option `{word.partition('=')[0]}'")
-
-
-def _joined(name: str, value: str) -> str:
-    """An option and its value in one word, so that the value may begin with a dash."""
-    return f"{name}={value}" if name.startswith("--") else f"{name}{value}"
 
 
 def _end_of_options(words: Sequence[str]) -> int:

@@ -70,6 +70,10 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Metadata commands",
+        (("metadata", "metadata", "sets or gets metadata of a file"),),
+    ),
+    (
         "Plumbing commands",
         (
             ("calckey", "calckey", "calculate key for a file"),
@@ -78,6 +82,11 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("examinekey", "examinekey", "prints information from a key"),
             ("filter-process", "smudge", "long running git filter process"),
             ("lookupkey", "lookupkey", "looks up key used for file"),
+            (
+                "matchexpression",
+                "matchexpression",
+                "checks if a preferred content expression matches",
+            ),
             ("p2phttp", "p2phttp", "serve the P2P protocol over http"),
             ("post-receive", "hooks", "run by git post-receive hook"),
             ("pre-commit", "hooks", "run by git pre-commit hook"),

@@ -97,6 +97,14 @@ def test_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert read("--", "--help").paths == ["--help"]
 
 
+def test_a_value_may_begin_with_anything() -> None:
+    made = Parser("x", "y")
+    made.add_argument("-s", "--set")
+    for words in (["-s", "=1"], ["-s=1"], ["--set", "=1"], ["--set==1"]):
+        assert made.parse(words).set == "=1"
+    assert made.parse(["-s", "-a=b"]).set == "-a=b"
+
+
 def test_jobs() -> None:
     assert jobs("3") == 3
     assert jobs("0") == 1
