@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser
-from shoal.cli.clusterwork import add_plan, node_called
+from shoal.cli.clusterwork import add_plan, count, node_called
 from shoal.cli.context import Context
 from shoal.remotes.settings import Kind
 
@@ -86,7 +86,9 @@ def _report(context: Context, left: Left, name: str) -> int:
             }
         )
     if not left.is_empty:
-        context.out.warning(f"{name} still has {left}, such as {left.examples[0]}")
+        has = [count(left.logged, "key")] if left.logged else []
+        has += [f"{count(left.unlogged, 'object')} that no log names"] if left.unlogged else []
+        context.out.warning(f"{name} still has {' and '.join(has)}, such as {left.examples[0]}")
         if left.unlogged:
             context.out.warning(f"To have them recorded, run in {name}: git annex fsck --all")
         return 1

@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser
-from shoal.cli.clusterwork import LIMITED, add_pace, duration, node_called
+from shoal.cli.clusterwork import LIMITED, add_pace, count, duration, node_called
 from shoal.cli.context import Context
 from shoal.values.humansize import rough_size
 
@@ -55,7 +55,7 @@ async def _run(args: argparse.Namespace, context: Context) -> int:
         def watch(report: NodeReport) -> None:
             found = f"{report.bad} bad, {report.missing} missing"
             name = cluster.names[report.node]
-            context.out.meter(f"{name}: {report.keys} keys, {rough_size(report.size)}, {found}")
+            context.out.meter(f"{name}: {_amount(report)}, {found}")
 
         scrub = Scrub(fleet, planner, Shown(context), pace, how, watch=watch)
         try:
@@ -89,6 +89,10 @@ def _show(context: Context, scrub: Scrub, names: Mapping[UUID, str]) -> None:
             context.out.line(f"{names[report.node]}: {_in_words(report)}")
 
 
+def _amount(report: NodeReport) -> str:
+    return f"{count(report.keys, 'key')}, {rough_size(report.size)}"
+
+
 def _in_words(report: NodeReport) -> str:
     if report.skipped:
         return "all was verified not long ago"
@@ -102,7 +106,7 @@ def _in_words(report: NodeReport) -> str:
         )
         if number
     ]
-    text = f"{report.keys} keys, {rough_size(report.size)}: {', '.join(found) or 'all well'}"
+    text = f"{_amount(report)}: {', '.join(found) or 'all well'}"
     if report.trouble:
         return f"{text}; left before the end: {report.trouble}"
     return text if report.complete else f"{text}; not all keys yet, run it again to go on"

@@ -232,12 +232,12 @@ def _show_preview(context: Context, preview: Preview, names: Mapping[UUID, str])
             before, after = rough_size(node.before), rough_size(node.after)
             out.line(f"{before:>10} {after:>10}  {names.get(uuid, uuid)}")
         out.line(
-            f"{_count(preview.copies, 'copy')} ({rough_size(preview.arriving)}) and "
-            f"{_count(preview.drops, 'drop')} ({rough_size(preview.leaving)}) of "
-            f"{_count(preview.keys, 'key')}"
+            f"{count(preview.copies, 'copy')} ({rough_size(preview.arriving)}) and "
+            f"{count(preview.drops, 'drop')} ({rough_size(preview.leaving)}) of "
+            f"{count(preview.keys, 'key')}"
         )
     if preview.blocked:
-        out.line(f"{_count(preview.blocked, 'key')} cannot be put right now")
+        out.line(f"{count(preview.blocked, 'key')} cannot be put right now")
 
 
 def show_tally(context: Context, tally: Tally) -> int:
@@ -259,11 +259,11 @@ def show_tally(context: Context, tally: Tally) -> int:
             }
         )
     elif not context.settings.quiet:
-        copies = f"{_count(tally.copied, 'copy')} ({rough_size(tally.copied_size)})"
-        drops = f"{_count(tally.dropped, 'drop')} ({rough_size(tally.dropped_size)})"
+        copies = f"{count(tally.copied, 'copy')} ({rough_size(tally.copied_size)})"
+        drops = f"{count(tally.dropped, 'drop')} ({rough_size(tally.dropped_size)})"
         context.out.line(f"{copies} and {drops} done")
     if tally.blocked:
-        context.out.warning(f"{_count(tally.blocked, 'key')} could not be put right")
+        context.out.warning(f"{count(tally.blocked, 'key')} could not be put right")
     if tally.spent:
         context.out.warning(f"Ended early: {tally.spent}. Run it again to go on.")
     if tally.failed or tally.blocked:
@@ -271,7 +271,8 @@ def show_tally(context: Context, tally: Tally) -> int:
     return LIMITED if tally.spent else 0
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """Give `1 key`, `2 keys`, `2 copies`."""
     if number == 1:
         return f"1 {what}"
     return f"{number} {what.removesuffix('y')}ies" if what == "copy" else f"{number} {what}s"

@@ -17,6 +17,7 @@ from shoal.annex.dropping import Dropping
 from shoal.annex.matching import Candidate
 from shoal.annex.reporting import Reporter, report_unreachable
 from shoal.annex.verifying import DropRefused
+from shoal.errors import ShoalError
 from shoal.operations.copykey import KeyCopy
 from shoal.operations.pace import Budget, Throttle
 
@@ -186,12 +187,25 @@ class Applier:
         needed = await asyncio.to_thread(session.copies.of_key, key)
         dropping = Dropping(self._fleet, self._fleet.settings_of(uuid))
         try:
-            return await dropping.drop(candidate, needed, step)
+            return await dropping.drop(candidate, needed, step) or await self._is_gone(key, uuid)
         except DropRefused as refused:
+            if await self._is_gone(key, uuid):
+                return True
             step.note("unsafe")
             step.long_note(str(refused.shortage))
             report_unreachable(step, refused.unavailable)
         return False
+
+    async def _is_gone(self, key: Key, uuid: UUID) -> bool:
+        """Tell whether somebody else dropped the key at the same time, and record it then."""
+        node = self._fleet.node(uuid)
+        try:
+            there = await node.ask(lambda remote: remote.check_present(key))
+        except ShoalError:
+            return False
+        if not there:
+            await self._fleet.record(key, missing=[uuid])
+        return not there
 
     def _shown(self, uuid: UUID) -> dict[str, str]:
         return {"uuid": uuid, "name": self._fleet.name(uuid)}

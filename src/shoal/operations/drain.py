@@ -119,12 +119,6 @@ class Left:
     def is_empty(self) -> bool:
         return not self.logged and not self.unlogged
 
-    def __str__(self) -> str:
-        parts = [f"{self.logged} keys"] if self.logged else []
-        return " and ".join(
-            [*parts, *([f"{self.unlogged} objects that no log names"] if self.unlogged else [])]
-        )
-
 
 _EXAMPLES = 5
 

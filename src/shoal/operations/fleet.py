@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
-_COMMIT_AFTER = 1000  # changes; with a long journal everything is slower
+_COMMIT_AFTER = 250  # changes; with a long journal every look at it takes longer
 
 
 class Fleet(Network):

@@ -11,10 +11,12 @@ from shoal.git.repository import Repository
 from shoal.operations.apply import Applier, Pace, Tally
 from shoal.operations.pace import Budget
 from shoal.operations.plan import KeyPlan
+from shoal.remotes.base import NOBODY, Caller, RemoveResult
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.fleet import A, B, C, FleetOfThree, Shows
 from tests.support.loop import in_loop
+from tests.support.memory_remote import MemoryRemote
 
 
 @pytest.fixture
@@ -166,3 +168,22 @@ async def test_no_node_grows_beyond_its_maximum_size(three: FleetOfThree) -> Non
     assert (tally.copied, tally.failed, len(three.b.objects)) == (2, 4, 2)
     assert shows.failures[0].warnings == ["b: not enough space within its maximum size"]
     assert three.client.repository.sizes.live_sizes()[B] == 200
+
+
+class _Forestalled(MemoryRemote):
+    """Somebody else removes the key while it is being proved that it may go."""
+
+    async def remove(
+        self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
+    ) -> RemoveResult:
+        await super().remove(key, before=before, caller=caller)
+        return RemoveResult(False, error="content is locked")
+
+
+@in_loop
+async def test_what_another_operator_drops_at_the_same_time_is_gone(three: FleetOfThree) -> None:
+    key = three.give(b"content", three.a, three.b)
+    three.client.remotes["a"] = _Forestalled(A, "a", objects={key: b"content"})
+    tally, _ = await applied(three, plan(key, (), (A,)))
+    assert (tally.dropped, tally.failed) == (1, 0)
+    assert three.client.locations(key) == {"b"}

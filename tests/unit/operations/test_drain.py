@@ -102,5 +102,5 @@ def test_what_is_left(session: Session, tmp_path: Path) -> None:
     node.objects.place(other, str(incoming))
     left = what_is_left(session, THERE, node.path)
     assert left == Left(1, 1, (one, other))
-    assert str(left) == "1 keys and 1 objects that no log names"
+    assert not left.is_empty
     node.close()

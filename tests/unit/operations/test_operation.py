@@ -1,0 +1,130 @@
+"""Operations from plan to end, over nodes in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shoal.operations.apply import Pace, Tally
+from shoal.operations.operation import Operation
+from shoal.operations.plan import Goal, KeyPlan
+from shoal.operations.preview import Preview
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, Upload
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+from tests.support.fleet import A, B, C, FleetOfThree, Shows
+from tests.support.loop import in_loop
+from tests.support.memory_remote import MemoryRemote
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[FleetOfThree]:
+    nodes = FleetOfThree(tmp_path)
+    yield nodes
+    nodes.close()
+
+
+class _Busy(MemoryRemote):
+    """Something happens when it is about to get its first key."""
+
+    def __init__(self, uuid: UUID, name: str, meanwhile: Callable[[], None]) -> None:
+        super().__init__(uuid, name)
+        self._meanwhile = [meanwhile]
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        while self._meanwhile:
+            self._meanwhile.pop()()
+        return await super().begin_store(key, file=file, caller=caller)
+
+
+async def previewed(
+    three: FleetOfThree, goal: Goal, *, check: bool = False
+) -> tuple[list[KeyPlan], Preview]:
+    async with three.fleet() as fleet:
+        leaving = frozenset({A}) if goal is Goal.DRAIN else frozenset()
+        operation = Operation(fleet, three.cluster(), {A, B, C}, goal, leaving=leaving, check=check)
+        preview = await operation.new_preview()
+        plans = [plan async for plan in operation.plans()]
+        for plan in plans:
+            preview.add(plan)
+        return plans, preview
+
+
+async def done(three: FleetOfThree, goal: Goal, *, check: bool = False) -> Tally:
+    async with three.fleet() as fleet:
+        leaving = frozenset({A}) if goal is Goal.DRAIN else frozenset()
+        operation = Operation(fleet, three.cluster(), {A, B, C}, goal, leaving=leaving, check=check)
+        return await operation.apply(Shows(), Pace())
+
+
+def fill(three: FleetOfThree, count: int = 4) -> list[Key]:
+    return [three.give(bytes([number]) * 100, three.a) for number in range(count)]
+
+
+@in_loop
+async def test_a_preview_tells_what_will_be_and_changes_nothing(three: FleetOfThree) -> None:
+    keys = fill(three)
+    logs = three.client.repository.logs
+    logs.set_wanted(A, "nothing")
+    logs.set_wanted(C, "nothing")
+    plans, preview = await previewed(three, Goal.REBALANCE)
+    assert {plan.key for plan in plans} == set(keys)
+    assert (preview.keys, preview.copies, preview.arriving) == (4, 4, 400)
+    assert (preview.drops, preview.leaving, preview.blocked) == (4, 400, 0)
+    assert [(n.before, n.after) for n in preview.nodes.values()] == [(400, 0), (0, 400), (0, 0)]
+    assert all(three.client.holders(key) == {"a"} == three.client.locations(key) for key in keys)
+    tally = await done(three, Goal.REBALANCE)
+    assert (tally.copied, tally.dropped, tally.failed) == (4, 4, 0)
+    assert all(three.client.holders(key) == {"b"} == three.client.locations(key) for key in keys)
+    assert await previewed(three, Goal.REBALANCE) == ([], preview_of(three, 0, 400, 0))
+
+
+def preview_of(three: FleetOfThree, *sizes: int) -> Preview:
+    return Preview.of(dict(zip((A, B, C), sizes, strict=True)))
+
+
+@in_loop
+async def test_a_node_is_drained_of_what_comes_meanwhile_too(three: FleetOfThree) -> None:
+    keys = fill(three)
+    late: list[Key] = []
+    three.client.remotes["b"] = _Busy(B, "b", lambda: late.append(three.give(b"late", three.a)))
+    tally = await done(three, Goal.DRAIN)
+    assert tally.dropped == 5
+    assert three.a.objects == {}
+    assert all("a" not in three.client.locations(key) for key in [*keys, *late])
+
+
+@in_loop
+async def test_healing_believes_nobody_unasked(three: FleetOfThree) -> None:
+    key = three.give(b"content", three.a, three.b)
+    three.client.repository.logs.set_numcopies(2)
+    three.client.repository.logs.set_wanted(C, "nothing")
+    del three.a.objects[key]
+    assert await previewed(three, Goal.HEAL) == ([], preview_of(three, 7, 7, 0))
+    (plan,), _ = await previewed(three, Goal.HEAL, check=True)
+    assert plan.copy_to == (A,)
+    assert three.client.locations(key) == {"a", "b"}
+    tally = await done(three, Goal.HEAL, check=True)
+    assert (tally.copied, tally.blocked) == (1, 0)
+    assert three.client.holders(key) == {"a", "b"} == three.client.locations(key)
+
+
+@in_loop
+async def test_healing_does_not_take_silence_for_an_answer(three: FleetOfThree) -> None:
+    key = three.give(b"content", three.a, three.b)
+    three.a.fail("check_present", times=None)
+    await done(three, Goal.HEAL, check=True)
+    assert three.client.locations(key) >= {"a", "b"}
+
+
+@in_loop
+async def test_a_key_without_any_copy_is_told(three: FleetOfThree) -> None:
+    key = three.give(b"content", three.a)
+    del three.a.objects[key]
+    tally = await done(three, Goal.HEAL, check=True)
+    assert (tally.blocked, tally.failed) == (1, 0)
+    assert three.client.locations(key) == set()
