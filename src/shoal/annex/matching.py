@@ -8,17 +8,16 @@ this repository.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from shoal.annex.matchtree import Always, Inverse, Joined, Leaf, Tree, both
+from shoal.annex.matchtree import Leaf, Tree, tree_of
 from shoal.annex.wanting import Asking, lets_go, wants
 from shoal.errors import ShoalError
 from shoal.preferred.evaluate import Question
 from shoal.preferred.evaluate import matches as term_matches
 from shoal.preferred.globs import glob_matches
-from shoal.preferred.items import Item, arrange
 from shoal.preferred.terms import parse_term
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -64,7 +63,6 @@ class Surroundings(Asking, Protocol):
 
 
 Matcher = Tree[Candidate]
-_ALWAYS: Matcher = Always()
 
 
 def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) -> Matcher:
@@ -75,7 +73,7 @@ def compile_options(options: Sequence[tuple[str, str]], around: Surroundings) ->
     items: list[str | Matcher] = [
         name if name in CONNECTIVES else _leaf(name, value, around) for name, value in options
     ]
-    return _read(iter(arrange(items)), _ALWAYS)
+    return tree_of(items)
 
 
 def asks_for_file_names(options: Sequence[tuple[str, str]]) -> bool:
@@ -128,26 +126,3 @@ def _test_term(name: str, value: str, around: Surroundings) -> Callable[[Candida
     except ValueError as error:
         raise ShoalError(str(error)) from None
     return lambda c: term_matches(term, Question(around.here, around.facts(c)))
-
-
-def _read(items: Iterator[Item[Matcher]], so_far: Matcher) -> Matcher:
-    for item in items:
-        so_far = _with(so_far, item, items)
-    return so_far
-
-
-def _next(items: Iterator[Item[Matcher]]) -> Matcher:
-    """Read what a connective applies to; at the end that is a test that always holds."""
-    for item in items:
-        return _with(_ALWAYS, item, items)
-    return _ALWAYS
-
-
-def _with(so_far: Matcher, item: Item[Matcher], items: Iterator[Item[Matcher]]) -> Matcher:
-    if isinstance(item, list):
-        return _read(iter(item), so_far)
-    if item == "or":
-        return Joined(True, so_far, _next(items))
-    if item == "not":
-        return both(so_far, Inverse(_next(items)))
-    return both(so_far, _next(items) if isinstance(item, str) else item)

@@ -82,11 +82,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("examinekey", "examinekey", "prints information from a key"),
             ("filter-process", "smudge", "long running git filter process"),
             ("lookupkey", "lookupkey", "looks up key used for file"),
-            (
-                "matchexpression",
-                "matchexpression",
-                "checks if a preferred content expression matches",
-            ),
+            ("matchexpression", "matchexpression", "checks if an expression matches"),
             ("p2phttp", "p2phttp", "serve the P2P protocol over http"),
             ("post-receive", "hooks", "run by git post-receive hook"),
             ("pre-commit", "hooks", "run by git pre-commit hook"),
