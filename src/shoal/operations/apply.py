@@ -7,8 +7,8 @@ continued by planning again. What fails with one key stops no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -93,7 +93,7 @@ class Applier:
         self.tally = Tally()
 
     async def run(self, plans: Iterator[KeyPlan]) -> Tally:
-        """Carry out all of `plans`, whose iterator may block, as long as the limits allow it."""
+        """Carry out all of `plans`, which may block, as long as the limits allow it."""
         budget = self._pace.budget
         self.tally.blocked = 0  # what could not be done in an earlier run is met again
 
@@ -219,7 +219,8 @@ async def work_off(
 ) -> None:
     """Do `work` on each of `items`, on `jobs` of them at once, or until `until` says so.
 
-    The iterator may block: it runs in threads, one at a time. The first error ends all.
+    The iterator may block: it runs in threads, one at a time. A generator is closed at the
+    end. The first error ends all.
     """
     taking = asyncio.Lock()
 
@@ -238,6 +239,14 @@ async def work_off(
         for worker in workers:
             worker.cancel()
         await asyncio.wait(workers)
+        close(items)
+
+
+def close(items: Iterator[object]) -> None:
+    """Let a generator free what it holds, unless a thread that was left behind is in it."""
+    if isinstance(items, Generator):
+        with suppress(ValueError):
+            items.close()
 
 
 def _cost(plan: KeyPlan) -> int:

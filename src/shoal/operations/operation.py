@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from shoal.operations.apply import Applier, Tally
+from shoal.operations.apply import Applier, Tally, close
 from shoal.operations.plan import Goal, KeyPlan
 from shoal.operations.preview import Preview
 from shoal.operations.replan import Planner
@@ -65,18 +65,18 @@ class Operation:
         """Give a plan for each key with which something is to be done, each as if those before
         were carried out. Nothing is changed."""
         world = self._new_world()
-        if not self._check:
-            found = plans(self._fleet.session, world, self._goal, leaving=self._leaving)
+        found = self._stream(world)
+        try:
             while (plan := await asyncio.to_thread(next, found, None)) is not None:
+                if self._check:
+                    missing = await self._planner.missing(plan.key)
+                    plan = await asyncio.to_thread(self._planner.plan, plan.key, missing, world)
+                    if plan is None:
+                        continue
+                    world.note(plan)
                 yield plan
-            return
-        keys = living_keys(self._fleet.session, self._new_world())
-        while (item := await asyncio.to_thread(next, keys, None)) is not None:
-            missing = await self._planner.missing(item[0])
-            plan = await asyncio.to_thread(self._planner.plan, item[0], missing, world)
-            if plan is not None:
-                world.note(plan)
-                yield plan
+        finally:
+            close(found)
 
     async def apply(self, show: Show, pace: Pace) -> Tally:
         """Carry out what is to be done, as things are when it is a key's turn. Gives `tally`."""
@@ -85,16 +85,17 @@ class Operation:
         tally = self.tally = applier.tally
         for _ in range(_PASSES):
             before = tally.dropped
-            await applier.run(self._stream())
+            await applier.run(self._stream(self._new_world()))
             if self._goal is not Goal.DRAIN or tally.failed or tally.dropped == before:
                 break
         return tally
 
-    def _stream(self) -> Iterator[KeyPlan]:
-        world = self._new_world()
+    def _stream(self, world: ClusterWorld) -> Iterator[KeyPlan]:
+        """Give plans for all keys; with `check` they say nothing but which key to look at."""
+        session = self._fleet.session
         if not self._check:
-            return plans(self._fleet.session, world, self._goal, leaving=self._leaving)
-        keys = living_keys(self._fleet.session, world)
+            return plans(session, world, self._goal, leaving=self._leaving)
+        keys = living_keys(session, self._new_world())
         return (KeyPlan(key, (), (), "") for key, _ in keys)
 
     def _new_world(self) -> ClusterWorld:

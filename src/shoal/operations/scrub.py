@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
 from shoal.logs import location
-from shoal.operations.apply import Applier, Pace, Show, work_off
+from shoal.operations.apply import Applier, Pace, Show, close, work_off
 from shoal.operations.cursor import Cursor, Cursors
 from shoal.operations.plan import KeyPlan
 from shoal.operations.probing import State as Health
@@ -138,15 +138,18 @@ class Scrub:
         node = report.node
         saved = time.monotonic()
         keys = self._keys(node, self._at[node])
-        while (found := await asyncio.to_thread(next, keys, None)) is not None:
-            path, key = found
-            if not self._may_read(key) or not await self._look_at(report, key):
-                return False
-            self._at[node] = self._at[node].passed(path)
-            if time.monotonic() - saved > _SAVE_EVERY:
-                await asyncio.to_thread(self._keep, node)
-                saved = time.monotonic()
-        return True
+        try:
+            while (found := await asyncio.to_thread(next, keys, None)) is not None:
+                path, key = found
+                if not self._may_read(key) or not await self._look_at(report, key):
+                    return False
+                self._at[node] = self._at[node].passed(path)
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    await asyncio.to_thread(self._keep, node)
+                    saved = time.monotonic()
+            return True
+        finally:
+            close(keys)
 
     def _keep(self, node: UUID) -> None:
         self._cursors.save(node, self._at[node])
