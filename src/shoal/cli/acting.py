@@ -97,6 +97,8 @@ async def _do(work: Work, action: _OneAtATime, context: Context) -> bool:
     async with action.lock(candidate):
         if not await action.applies(candidate):
             return False
+        if not context.limits.admit(candidate.key, context.repository):
+            return False
         with context.out.item(work.subject, given=work.given) as item:
             if not await action.run(candidate, item):
                 item.fail()

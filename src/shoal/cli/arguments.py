@@ -16,6 +16,7 @@ from typing import NoReturn
 from shoal.errors import UsageError
 from shoal.values.duration import parse_duration
 from shoal.values.key import Key
+from shoal.values.size import parse_size
 
 
 class HelpShown(Exception):
@@ -133,6 +134,17 @@ def _add_common(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-v", "--verbose", action="store_false", dest="quiet", help="allow verbose output (default)"
     )
+    group.add_argument("-d", "--debug", action=flag, default=None, help="show debug messages")
+    group.add_argument(
+        "--no-debug", action="store_false", dest="debug", help="don't show debug messages"
+    )
+    group.add_argument(
+        "--debugfilter", metavar="NAME[,NAME..]", help="show debug messages from these modules"
+    )
+    group.add_argument("--user-agent", metavar="NAME", help="override default User-Agent")
+    group.add_argument(
+        "--trust-glacier", action=flag, help="deprecated, says that it has no effect"
+    )
     group.add_argument(
         "-c", "--config", dest="git_config", metavar="NAME=VALUE", action="append", default=[],
         help="override git configuration setting",
@@ -142,9 +154,7 @@ def _add_common(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--mincopies", metavar="N", type=number, help="override minimum number")
     group.add_argument("--explain", action=flag, help="explain why shoal does what it does")
-    group.add_argument(
-        "--rebalance", action=flag, help="move content as needed to improve balance"
-    )
+    group.add_argument("--rebalance", action=flag, help="move content as needed to improve balance")
     for level, meaning in (
         ("trust", "accepted, and ignored as the real program does"),
         ("semitrust", "back to the default"),
@@ -169,6 +179,14 @@ def duration(text: str) -> int:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def size(text: str) -> int:
+    """Read a size, such as `5gb`; give bytes. Raises argparse's error."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"cannot parse value `{text}'") from error
 
 
 def jobs(text: str) -> int:

@@ -6,9 +6,10 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from shoal.cli.arguments import Parser
-from shoal.cli.clusterwork import LIMITED, add_pace, count, duration, node_called
+from shoal.cli.arguments import Parser, duration
+from shoal.cli.clusterwork import add_pace, count, node_called
 from shoal.cli.context import Context
+from shoal.cli.limits import REACHED
 from shoal.values.humansize import rough_size
 
 if TYPE_CHECKING:
@@ -115,4 +116,4 @@ def _in_words(report: NodeReport) -> str:
 def _code(scrub: Scrub, spent: str) -> int:
     if not all(report.is_well for report in scrub.reports.values()):
         return 1
-    return LIMITED if spent else 0
+    return REACHED if spent else 0

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from shoal.cli.arguments import Parser, add_jobs, add_json, jobs
+from shoal.cli.arguments import Parser, add_jobs, add_json, duration, jobs
+from shoal.cli.limits import REACHED
 from shoal.cli.output import Subject
 from shoal.errors import ShoalError, UsageError
-from shoal.values.duration import parse_duration
 from shoal.values.humansize import rough_size
 from shoal.values.size import parse_size
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from shoal.operations.preview import Preview
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
-
-LIMITED = 101
-"""The exit code of a run that a limit ended, as of git-annex's --time-limit."""
 
 _SAY_YES = "say --yes to carry this out without a question, or --dry-run to see what it would do"
 
@@ -67,14 +64,6 @@ def size(text: str) -> int:
     if number <= 0:
         raise argparse.ArgumentTypeError("it must be more than 0 bytes")
     return number
-
-
-def duration(text: str) -> int:
-    """Read a span of time in seconds. Raises argparse's error."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def pace_of(args: argparse.Namespace, context: Context) -> Pace:
@@ -268,7 +257,7 @@ def show_tally(context: Context, tally: Tally) -> int:
         context.out.warning(f"Ended early: {tally.spent}. Run it again to go on.")
     if tally.failed or tally.blocked:
         return 1
-    return LIMITED if tally.spent else 0
+    return REACHED if tally.spent else 0
 
 
 def count(number: int, what: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from shoal import debug
+from shoal.cli.limits import Limits
 from shoal.cli.output import Output
 from shoal.errors import NotARepository, UsageError
 from shoal.logs.trust import TrustLevel
@@ -49,6 +51,12 @@ class Context:
             rebalance=args.rebalance,
         )
         _override_git_config(args.git_config)
+        if args.user_agent is not None:
+            _override_git_config([f"annex.http-headers=User-Agent: {args.user_agent}"])
+        self._debug: bool | None = args.debug
+        self._debug_filter: str | None = args.debugfilter
+        if self._debug:
+            debug.enable(_words(self._debug_filter))
         self.out = Output(
             command,
             json=getattr(args, "json", False),
@@ -57,6 +65,9 @@ class Context:
             quiet=args.quiet,
             jobs=getattr(args, "jobs", None) or 1,
         )
+        if args.trust_glacier:
+            self.out.complain("--trust-glacier no longer has any effect")
+        self.limits = Limits(getattr(args, "time_limit", None), getattr(args, "size_limit", None))
         self._trust_overrides = [
             *((name, TrustLevel.SEMITRUSTED) for name in args.semitrust),
             *((name, TrustLevel.UNTRUSTED) for name in args.untrust),
@@ -76,11 +87,22 @@ class Context:
         from shoal.git.repository import Repository, UnsupportedVersion
 
         try:
-            return Repository.discover()
+            repository = Repository.discover()
         except UnsupportedVersion:
             raise
         except NotARepository as error:
             raise NotARepository("Not in a git repository.") from error
+        self._configure_debug(repository)
+        return repository
+
+    def _configure_debug(self, repository: Repository) -> None:
+        """Show debug messages if the configuration wants them; options go first."""
+        config = repository.config
+        if self._debug is None and config.get_bool("annex.debug", False):
+            debug.enable()
+        chosen = self._debug_filter or config.get("annex.debugfilter")
+        if chosen and debug.is_enabled():
+            debug.enable(_words(chosen))
 
     @cached_property
     def repository(self) -> Repository:
@@ -141,6 +163,11 @@ class Context:
         always = repository.config.get_bool("annex.alwayscommit", True)
         if always and (repository.branch.commit() or self.staged) and self.announces_commit:
             self.out.note("recording state in git...")
+
+
+def _words(text: str | None) -> list[str]:
+    """Give the words between commas."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def _override_git_config(settings: list[str]) -> None:

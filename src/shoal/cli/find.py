@@ -35,6 +35,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     selection = Selection(args, context, keyed=False)
     for work in selection.works():
         if work.candidate is not None:
+            if not context.limits.admit(work.candidate.key, context.repository):
+                continue
             _show(work, work.candidate.key, form, context)
         elif selection.batch:
             context.out.blank()

@@ -152,6 +152,7 @@ def _dispatch(words: list[str]) -> int:
 def _run(command: str, summary: str, module: ModuleType, words: list[str]) -> int:
     from shoal.cli.arguments import HelpShown, Parser
     from shoal.cli.context import Context
+    from shoal.cli.limits import REACHED
     from shoal.cli.output import sentence_of
     from shoal.errors import ShoalError
 
@@ -174,7 +175,7 @@ def _run(command: str, summary: str, module: ModuleType, words: list[str]) -> in
     finally:
         if context is not None:
             context.abandon()
-    return int(code)
+    return REACHED if context.limits.reached else int(code)
 
 
 def _failed(error: ShoalError, context: object) -> int:

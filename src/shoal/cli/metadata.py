@@ -91,6 +91,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     for work in Selection(args, context).works():
         if work.candidate is None:
             continue
+        if not context.limits.admit(work.candidate.key, context.repository):
+            continue
         if args.get is None:
             _act(work.candidate.key, work.subject, work.given, changes, context)
         else:

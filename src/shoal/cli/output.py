@@ -133,6 +133,12 @@ class Output:
         else:
             self.write(f"[ {text} ]\n")
 
+    def farewell(self, text: str) -> None:
+        """Say why no more items will come."""
+        if not (self.json or self.quiet or self.lists):
+            self.blank()
+        self.warning(text)
+
     def warning(self, text: str) -> None:
         """Show a warning that is not part of an item."""
         self.flush()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.annex.matching import CONNECTIVES, Candidate, asks_for_file_names
-from shoal.cli.arguments import Parser, key
+from shoal.cli.arguments import Parser, duration, key, size
 from shoal.cli.format import quoted_path
 from shoal.cli.output import Subject
 from shoal.errors import ShoalError
@@ -95,6 +95,13 @@ def add_matching(parser: Parser, *, only: frozenset[str] | None = None) -> None:
             group.add_argument(f"--{name}", action=_Collect, nargs=0, help=text)
     group.add_argument("-(", action=_Collect, nargs=0, help="open group of options")
     group.add_argument("-)", action=_Collect, nargs=0, help="close group of options")
+    if only is None:
+        group.add_argument(
+            "-T", "--time-limit", metavar="TIME", type=duration, help="stop after this time"
+        )
+        group.add_argument(
+            "--size-limit", metavar="SIZE", type=size, help="total size of files to process"
+        )
 
 
 def add_batch(parser: Parser, *, keys: bool = False) -> None:
@@ -157,7 +164,12 @@ class Selection:
     def works(self) -> Iterator[Work]:
         """Give what to work on, in order. What git does not know is complained about once."""
         matches = self._context.session.matcher(self._args.matching)
+        limits = self._context.limits
+        may_end = not self.batch and not (self._keyed and self._args.key)
         for work in self._candidates():
+            if may_end and limits.is_time_up():
+                self._context.out.farewell(limits.farewell)
+                return
             if work.candidate is None or matches(work.candidate):
                 yield work
             elif self.batch:

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
         if work.candidate is None:
             context.out.blank()
             continue
+        if not context.limits.admit(work.candidate.key, context.repository):
+            continue
         found = _Found.of(work.candidate, context)
         if form is None:
             _show(work, found, context)

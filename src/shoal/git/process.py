@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO
 
+from shoal import debug
 from shoal.errors import ShoalError
 
 _OF_ANOTHER_REPOSITORY = (
@@ -30,6 +32,7 @@ _OF_ANOTHER_REPOSITORY = (
     "GIT_GRAFT_FILE",
     "GIT_CONFIG",
 )
+_SOURCE = "git.process"  # of what --debug shows
 _IN_FLIGHT = 4096  # bytes of questions sent before answers are read: less than any pipe holds
 
 
@@ -99,9 +102,10 @@ class Git:
         stderr: int | IO[bytes] | None = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
         """Start a git command; whoever calls this must wait for it."""
+        words = self.words(*args)
         try:
-            return subprocess.Popen(
-                self.words(*args),
+            process = subprocess.Popen(
+                words,
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
@@ -111,6 +115,9 @@ class Git:
             )
         except OSError as error:
             raise GitError(args[0], 127, f"{error.strerror}: {error.filename}") from error
+        if debug.is_shown(_SOURCE):
+            debug.say(_SOURCE, f"[{process.pid}] {shlex.join(words)}")
+        return process
 
     def run(self, *args: str, data: bytes = b"", ok: Sequence[int] = (0,)) -> bytes:
         """Run a command to its end with `data` as its input; give its standard output.

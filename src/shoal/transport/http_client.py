@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shoal import __version__
+from shoal import __version__, debug
 from shoal.p2phttp.codec import MAX_BODY
 from shoal.transport.addresses import PUBLIC_ONLY, AllowedAddresses
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 USER_AGENT = f"shoal/{__version__}"
+_SOURCE = "transport.http_client"  # of what --debug shows
 _CONNECT = 30.0  # seconds
 _IDLE = 10.0  # seconds for which an unused connection is kept
 _READ_AHEAD = 1 << 20  # bytes of a body that are read before somebody wants them
@@ -134,6 +135,7 @@ class HttpClient:
                 proxy=_proxy_for(url),
                 ssl=self._trust() if url.startswith("https:") else True,
             )
+        debug.say(_SOURCE, f"{method} {url}: {response.status} {response.reason}")
         try:
             yield HttpAnswer(response)
         finally:

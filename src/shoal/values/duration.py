@@ -17,3 +17,15 @@ def parse_duration(text: str) -> int:
     if not text or not _DURATION.fullmatch(text):
         raise ValueError(f'failed to parse duration "{text}" (expected eg "5m" or "1h5m")')
     return sum(int(number) * _UNITS[unit or "s"] for number, unit in _PART.findall(text))
+
+
+def show_duration(seconds: int) -> str:
+    """Give a span of time with its two largest units: `1h5m`, `2y`, `0s`."""
+    parts: list[str] = []
+    for letter, size in _UNITS.items():
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number}{letter}")
+        elif parts:
+            break
+    return "".join(parts[:2]) or "0s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.values.duration import parse_duration
+from shoal.values.duration import parse_duration, show_duration
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,14 @@ def test_what_is_read(text: str, seconds: int) -> None:
 def test_what_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="failed to parse duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"), (59, "59s"), (60, "1m"), (3605, "1h"), (3900, "1h5m"), (90061, "1d1h"),
+        (31536000 * 2 + 86400, "2y1d"),
+    ],
+)  # fmt: skip
+def test_what_is_shown(seconds: int, text: str) -> None:
+    assert show_duration(seconds) == text
