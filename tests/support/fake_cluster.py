@@ -43,6 +43,8 @@ class FakeRecords:
     asked_files: set[str] = field(default_factory=set)
     changes: list[tuple[Key, tuple[UUID, ...], tuple[UUID, ...]]] = field(default_factory=list)
     at_hand: bool | None = None  # whether locations are kept; None: now and then
+    seen: list[tuple[Key, UUID]] = field(default_factory=list)  # what was found at once
+    most_seen: int = 1000
     broken: Exception | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,6 +56,12 @@ class FakeRecords:
     def kept_locations(self, key: Key) -> frozenset[UUID] | None:
         at_hand = len(self.log) % 2 if self.at_hand is None else self.at_hand
         return self.locations(key) if at_hand else None
+
+    def found(self, key: Key, node: UUID) -> bool:
+        if len(self.seen) < self.most_seen:
+            self.seen.append((key, node))
+            return True
+        return False
 
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         assert node not in present

@@ -115,35 +115,45 @@ class ClusterRemote(Remote):
         return True
 
     def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
-        logged = self._records.kept_locations(key)
-        return None if logged is None else self._look_at_once(key, logged, caller)
+        return self._look_at_once(key, self._records.kept_locations(key), caller)
 
-    def _look_at_once(self, key: Key, logged: frozenset[UUID], caller: Caller) -> bool | None:
-        """Ask one node after the other. A yes that has to be recorded takes more time."""
-        nodes = self._nodes_for(caller)
+    def _look_at_once(
+        self, key: Key, logged: frozenset[UUID] | None, caller: Caller
+    ) -> bool | None:
+        """Ask one node after the other. What the log does not know takes more time; when it is
+        not known what the log knows (None) it is compared with the answer soon."""
         theirs = self._caller(caller)
-        for node in _in_order(nodes, logged):
+        for node in _in_order(self._nodes_for(caller), logged or ()):
             present = node.present_at_once(key, theirs)
             if present is None:
                 return None
             if present:
-                return True if node.uuid in logged else None
+                return True if self._knew(key, node, logged) else None
         return False
+
+    def _knew(self, key: Key, node: Node, logged: frozenset[UUID] | None) -> bool:
+        """Tell whether the log knows that a node has the key, or will soon."""
+        return self._records.found(key, node.uuid) if logged is None else node.uuid in logged
 
     def read_at_once(
         self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
     ) -> bytes | None:
-        logged = self._records.kept_locations(key)
-        return self._take_at_once(key, offset, most, logged, caller) if logged else None
+        return self._take_at_once(key, offset, most, self._records.kept_locations(key), caller)
 
     def _take_at_once(
-        self, key: Key, offset: int, most: int, logged: frozenset[UUID], caller: Caller
+        self, key: Key, offset: int, most: int, logged: frozenset[UUID] | None, caller: Caller
     ) -> bytes | None:
-        """Read from the node that is the best, and logged to have the key."""
-        order = _in_order(self._nodes_for(caller), logged)
-        if not order or order[0].uuid not in logged:
-            return None
-        return order[0].read_at_once(key, offset, most, self._caller(caller))
+        """Read from the first of the nodes that cost least and have the content at hand. As
+        with _look_at_once(), they have to be logged to have it."""
+        theirs = self._caller(caller)
+        order = _in_order(self._nodes_for(caller), logged or ())
+        for node in order:
+            if node.cost > order[0].cost or (logged is not None and node.uuid not in logged):
+                return None
+            content = node.read_at_once(key, offset, most, theirs)
+            if content is not None:
+                return content if self._knew(key, node, logged) else None
+        return None
 
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY

@@ -78,7 +78,7 @@ class Node:
         self.via = via
         self._clock = clock
         self.uuid = remote.info.uuid
-        self._cost = remote.info.cost
+        self.cost = remote.info.cost
         self._health = Health()
         self._closing = False
 
@@ -92,7 +92,7 @@ class Node:
         health = self._health
         return NodeState(
             self.uuid,
-            self._cost,
+            self.cost,
             self._is_shunned,
             health.failures,
             health.in_flight,

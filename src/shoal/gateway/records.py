@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from shoal.errors import ShoalError
 from shoal.remotes.shortwork import Lane
 from shoal.values.key import Key
 from shoal.values.uuid import UUID, is_cluster_uuid
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LANE: Final = Lane("records")
+_MOST_FOUND: Final = 10_000  # keys that wait to be compared with the log
+_COMPARED_AT_ONCE: Final = 50
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -35,6 +42,11 @@ class Records(Protocol):
     def kept_locations(self, key: Key) -> frozenset[UUID] | None:
         """Give what locations() would when that is at hand; None when it must be read.
         This one never blocks."""
+
+    def found(self, key: Key, node: UUID) -> bool:
+        """Take note that `node` was seen to hold `key`: the log, which nobody has read, may not
+        know. It is looked up soon, many keys at once. False when too many wait for that.
+        Called in the event loop; this one never blocks."""
 
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         """Tell whether `node`, were it without `key`, would want it by its preferred content.
@@ -63,12 +75,40 @@ class RepositoryRecords:
         self._logs = repository.logs
         self._preferences = Preferences(repository)
         self._changed = changed
+        self._found: deque[tuple[Key, UUID]] = deque()
+        self._comparing: asyncio.Task[None] | None = None
+
+    async def aclose(self) -> None:
+        """Wait until all that was found is compared with the log."""
+        if self._comparing is not None:
+            await self._comparing
 
     def locations(self, key: Key) -> frozenset[UUID]:
         return self._logs.locations(key)
 
     def kept_locations(self, key: Key) -> frozenset[UUID] | None:
         return self._logs.kept_locations(key)
+
+    def found(self, key: Key, node: UUID) -> bool:
+        if len(self._found) >= _MOST_FOUND:
+            return False
+        self._found.append((key, node))
+        if self._comparing is None or self._comparing.done():
+            self._comparing = asyncio.create_task(self._compare(), name="compare with the log")
+        return True
+
+    async def _compare(self) -> None:
+        while self._found:
+            count = min(len(self._found), _COMPARED_AT_ONCE)
+            some = [self._found.popleft() for _ in range(count)]
+            await in_thread(partial(self._compare_some, some))
+
+    def _compare_some(self, found: Sequence[tuple[Key, UUID]]) -> None:
+        with suppress(OSError, ShoalError):  # nobody waits for it
+            logged = self._logs.locations_of([key for key, _ in found])
+            for (key, node), known in zip(found, logged, strict=True):
+                if node not in known:
+                    self.record(key, [node], [])
 
     def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
         return self._preferences.wants(

@@ -163,6 +163,7 @@ class Served:
     async def aclose(self) -> None:
         """Commit what is journalled, here and in the nodes, and close everything."""
         self._closed = True
+        await self._records.aclose()
         await asyncio.gather(*(committer.aclose() for committer in self._committers.values()))
         await asyncio.gather(*self._retiring)
         for node in self._nodes.values():

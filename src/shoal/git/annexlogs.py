@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from shoal.git.clock import candidate_clock
@@ -57,6 +58,10 @@ _TRUST_WORDS = {
 }
 
 
+_key_of = lru_cache(maxsize=1024)(location.key_of)
+"""The repositories of a cluster are told of the same keys, one after the other."""
+
+
 class AnnexLogs:
     """The logs of one repository. Thread-safe. What it gives must not be changed."""
 
@@ -83,6 +88,18 @@ class AnnexLogs:
         if raw or not present:
             return present
         return _with_clusters(present, self.dead(), self._clusters_of_nodes())
+
+    def locations_of(self, keys: Sequence[Key]) -> list[frozenset[UUID]]:
+        """As locations() for each of `keys`, but all logs that must be read are read at once."""
+        generation = self._branch.generation
+        found = {key: kept for key in keys if (kept := self._locations.get(key)) is not None}
+        missing = [key for key in keys if key not in found]
+        logs = self._branch.read_many([self._path(key) for key in missing])
+        read = dict(zip(missing, map(location.present_uuids, logs), strict=True))
+        self._keep_locations(read, generation)
+        found |= read
+        dead, clusters = self.dead(), self._clusters_of_nodes()
+        return [_with_clusters(found[key], dead, clusters) for key in keys]
 
     def kept_locations(self, key: Key) -> frozenset[UUID] | None:
         """Give what locations() would if that is known without reading anything, else None.
@@ -151,12 +168,16 @@ class AnnexLogs:
     def _read_locations(self, key: Key) -> frozenset[UUID]:
         generation = self._branch.generation
         present = location.present_uuids(self._branch.read(self._path(key)))
+        self._keep_locations({key: present}, generation)
+        return present
+
+    def _keep_locations(self, read: Mapping[Key, frozenset[UUID]], generation: int) -> None:
+        """Keep what was read of some logs, unless a log changed since `generation`."""
         with self._lock:
             if generation == self._branch.generation:
-                if len(self._locations) >= _KEYS_KEPT:
+                if len(self._locations) + len(read) > _KEYS_KEPT:
                     self._locations.clear()
-                self._locations[key] = present
-        return present
+                self._locations.update(read)
 
     # Repositories
 
@@ -389,7 +410,7 @@ class AnnexLogs:
             for path in paths:
                 if "/" not in path:
                     self._kept.clear()
-                elif (key := location.key_of(path, levels)) is not None:
+                elif (key := _key_of(path, levels)) is not None:
                     self._locations.pop(key, None)
 
 

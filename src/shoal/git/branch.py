@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,20 @@ class AnnexBranch:
 
             content = unmerged_content(self._repository, self._unmerged, path, content)
         return content
+
+    def read_many(self, paths: Sequence[str]) -> list[bytes]:
+        """As read() for each of `paths`, but git is asked once for all of them."""
+        if self._merged is None:
+            self.update()
+        if self._unmerged or self._repository.private_uuids:
+            return [self.read(path) for path in paths]
+        journalled = [self.journal.read(path) for path in paths]
+        tip = self.tip  # after the journal was read: what vanished from it is in here
+        if tip is not None and tip != (self._index_status() or tip):
+            return [self.read(path) for path in paths]
+        others = [p for p, content in zip(paths, journalled, strict=True) if content is None]
+        found = iter([] if tip is None else self._trees.read_many(tip, others))
+        return [next(found, b"") if content is None else content for content in journalled]
 
     def scan(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, bytes]]:
         """Give every file with its content, each once, or only those with a `wanted` path.

@@ -181,27 +181,45 @@ def test_absence_at_once_takes_the_word_of_all_nodes() -> None:
     assert rig.cluster.present_at_once(KEY) is None
 
 
-def test_what_has_to_be_recorded_or_read_is_not_said_at_once() -> None:
+@in_loop
+async def test_what_the_log_does_not_know_is_not_said_at_once() -> None:
     rig = quick_cluster()
     key = rig.remotes[0].put(DATA)
     assert rig.cluster.present_at_once(key) is None
     assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
     assert rig.records.changes == []
-    rig.give(DATA, 1)
+    assert await rig.cluster.check_present(key) is True
+    assert rig.records.changes == [(key, rig.uuids(1), ())]
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_what_is_found_without_the_log_is_compared_with_it_soon(most: int) -> None:
+    """Unless too much waits for that already."""
+    rig = quick_cluster()
+    key = rig.give(DATA, 2)
     rig.records.at_hand = False
-    assert rig.cluster.present_at_once(key) is None
-    assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
+    rig.records.most_seen = most
+    assert rig.cluster.present_at_once(key) is (True if most else None)
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) == (DATA if most else None)
+    assert rig.records.seen == [(key, rig.remotes[1].uuid)] * min(most, 2)
+    assert rig.cluster.present_at_once(key_of(b"absent")) is False
 
 
-@in_loop
-async def test_a_node_that_was_wrong_about_a_key_is_not_the_last_word() -> None:
+def test_content_that_one_node_lost_comes_at_once_from_another() -> None:
     rig = quick_cluster()
     key = rig.give(DATA, 1, 3)
     del rig.remotes[2].objects[key]
     assert rig.cluster.present_at_once(key) is True
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) == DATA
+
+
+def test_content_at_once_never_comes_from_a_node_that_costs_more() -> None:
+    rig = quick_cluster(2)
+    key = rig.give(DATA, 1, 2)
+    rig.remotes[1].at_once = False
+    assert rig.cluster.read_at_once(key, 0, AT_ONCE) == DATA
+    rig.nodes[1].cost += 1  # n1's: the nodes are in reverse order
     assert rig.cluster.read_at_once(key, 0, AT_ONCE) is None
-    async with rig.cluster.retrieve(key) as content:
-        assert await gather(content) == DATA
 
 
 def test_content_at_once_comes_from_one_node_each_in_its_turn() -> None:

@@ -75,6 +75,24 @@ def test_locations_that_are_known_without_reading(repo: Repository) -> None:
     assert logs.kept_locations(KEY) is None
 
 
+def test_locations_of_several_keys(repo: Repository) -> None:
+    """Of the branch, of the journal and kept; with clusters and without the dead."""
+    logs = repo.logs
+    keys = [Key.parse(b"WORM--%d" % number) for number in range(20)]
+    logs.set_cluster(CLUSTER, [A])
+    logs.set_trust(C, TrustLevel.DEAD)
+    for number, key in enumerate(keys[:15]):
+        logs.set_locations(key, {A: number % 2 == 0, B: True, C: True})
+        if number == 9:
+            repo.branch.commit()
+    expected = [logs.locations(key) for key in keys]
+    with Repository.open(repo.path) as fresh:
+        fresh.logs.locations(keys[3])
+        assert fresh.logs.locations_of([*keys, keys[0]]) == [*expected, expected[0]]
+        assert [fresh.logs.kept_locations(key) for key in keys] == expected
+        assert fresh.logs.locations_of([]) == []
+
+
 def test_several_locations_at_once(repo: Repository) -> None:
     assert repo.logs.set_locations(KEY, {A: True, B: False, CLUSTER: True, C: Status.DEAD})
     assert repo.branch.read(LOG) == f"100s 1 {A}\n100s 0 {B}\n100s X {C}\n".encode()

@@ -1,0 +1,74 @@
+"""Comparing what was found with the location log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shoal.gateway import records
+from shoal.gateway.records import RepositoryRecords
+from shoal.git.repository import Repository
+from shoal.values.key import Key
+from shoal.values.uuid import UUID
+from tests.support.gitrepo import make_repository
+from tests.support.loop import in_loop
+
+pytestmark = pytest.mark.usefixtures("close_repositories")
+KEYS = [Key.parse(b"WORM--%d" % number) for number in range(120)]
+NODE, OTHER = (UUID(f"{digit * 8}-2222-4222-8222-222222222222") for digit in "ab")
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repository:
+    return make_repository(tmp_path / "repo")
+
+
+@in_loop
+async def test_what_was_found_is_recorded_when_the_log_does_not_know(repo: Repository) -> None:
+    changes: list[None] = []
+    known = RepositoryRecords(repo, lambda: changes.append(None))
+    for key in KEYS[:100]:
+        repo.logs.set_location(key, NODE, True)
+    repo.branch.commit()
+    for key in KEYS:
+        assert known.found(key, NODE)
+    assert known.found(KEYS[0], OTHER)
+    await known.aclose()
+    assert all(repo.logs.locations(key) >= {NODE} for key in KEYS)
+    assert repo.logs.locations(KEYS[0]) == {NODE, OTHER}
+    assert len(changes) == len(repo.branch.journal.names()) == 21
+    assert known.kept_locations(KEYS[1]) == frozenset({NODE})
+    await known.aclose()
+
+
+@in_loop
+async def test_not_too_much_waits_to_be_compared(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "_MOST_FOUND", 3)
+    known = RepositoryRecords(repo, lambda: None)
+    assert [known.found(key, NODE) for key in KEYS[:5]] == [True, True, True, False, False]
+    await known.aclose()
+    assert known.found(KEYS[4], NODE)
+    await known.aclose()
+    present = [bool(repo.logs.locations(key)) for key in KEYS[:6]]
+    assert present == [True, True, True, False, True, False]
+
+
+@in_loop
+async def test_a_log_that_cannot_be_read_harms_nobody(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = RepositoryRecords(repo, lambda: None)
+    with monkeypatch.context() as patched:
+
+        def fail(paths: object) -> list[bytes]:
+            raise OSError(5, "input/output error")
+
+        patched.setattr(repo.branch, "read_many", fail)
+        assert known.found(KEYS[0], NODE)
+        await known.aclose()
+    assert known.found(KEYS[1], NODE)
+    await known.aclose()
+    assert repo.logs.locations(KEYS[1]) == {NODE}
