@@ -91,6 +91,12 @@ def test_the_readme_s_cluster_runs(world: World) -> None:
         assert world.annex(world.root / name, "contentlocation", key)
 
 
+def test_the_examples_of_operating_run(world: World) -> None:
+    said = _run_script(_examples("docs/operating.md"), world.root)
+    assert "nodes: 3, 3 up" in said
+    assert "group store: 2 wanted, 3 members, 3 candidates" in said
+
+
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [found[1] for found in _LINK.finditer(page.read_text())]
@@ -101,6 +107,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_command_is_in_the_list_of_commands() -> None:
     page = (ROOT / "docs" / "compatibility.md").read_text()
     stated = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (full|partial) \|", page, re.MULTILINE))
+    [ours] = re.findall(r"^Not in git-annex: (.*)\.$", page, re.MULTILINE)
+    stated |= {name.strip("`"): "ours" for name in ours.split(", ")}
     assert [name for name in COMMANDS if name not in stated] == []
 
 

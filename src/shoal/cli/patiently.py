@@ -10,54 +10,50 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_HUNG = 2.0  # seconds until the process ends without threads that hang
+_GRACE = 2.0  # seconds that threads have to end when everything else has
+_LOOK = 0.1  # seconds between two looks whether Python waits for them
 
 
 def run_patiently(work: Coroutine[object, object, int]) -> int:
     """Give the exit code that `work` comes to, as asyncio.run() would. Threads that it left
     behind do not keep the process from its end."""
-    threads = _Threads()
+    before = set(threading.enumerate())
     code = 1
     try:
         with asyncio.Runner() as runner:
-            runner.get_loop().set_default_executor(threads)
+            runner.get_loop().set_default_executor(_Threads())
             code = runner.run(work)
     finally:
-        if threads.are_busy():
-            timer = threading.Timer(_HUNG, _end, [code])
-            timer.daemon = True
-            timer.start()
+        if any(not one.daemon for one in threading.enumerate() if one not in before):
+            threading.Thread(target=_end_without_them, args=[code], daemon=True).start()
     return code
 
 
 class _Threads(ThreadPoolExecutor):
-    """Threads that nobody waits for at the end."""
-
-    def __init__(self) -> None:
-        super().__init__(thread_name_prefix="shoal")
-        self._given: set[Future[object]] = set()
-
-    def submit(self, call: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> Future[T]:
-        future = super().submit(call, *args, **named)
-        self._given.add(future)  # type: ignore[arg-type]
-        future.add_done_callback(self._given.discard)
-        return future
+    """Threads that the event loop does not wait for at its end."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         super().shutdown(wait=False, cancel_futures=cancel_futures)
 
-    def are_busy(self) -> bool:
-        """Tell whether something is still running."""
-        return any(future.running() for future in list(self._given))
 
-
-def _end(code: int) -> None:
+def _end_without_them(code: int) -> None:
+    """Wait until Python waits for threads, give these a moment, and end the process."""
+    while not _python_is_ending():
+        time.sleep(_LOOK)
+    time.sleep(_GRACE)
     sys.stdout.flush()
     os._exit(code)
+
+
+def _python_is_ending() -> bool:
+    """Tell whether the main thread is done: then no thread can be given work any more."""
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int)
+    except RuntimeError:
+        return True
+    return False
