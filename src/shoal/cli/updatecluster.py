@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser
 from shoal.cli.context import Context
 from shoal.errors import ShoalError
+
+if TYPE_CHECKING:
+    from shoal.gateway.setup import Report
 
 
 def add_arguments(parser: Parser) -> None:
@@ -19,10 +23,14 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.words:
         raise ShoalError("This command takes no parameters.")
     update = update_cluster if context.command == "updatecluster" else update_proxy
-    report = update(context.repository)
+    show(update(context.repository), context)
+    return 0
+
+
+def show(report: Report, context: Context) -> None:
+    """Print what was done."""
     for warning in report.warnings:
         context.out.warning(warning)
     for line in report.lines:
         context.out.line(line)
     context.announces_commit = False
-    return 0

@@ -1,4 +1,4 @@
-"""Setting up a gateway: what `initcluster`, `updatecluster` and `updateproxy` do.
+"""Setting up a gateway: `initcluster`, `extendcluster`, `updatecluster` and `updateproxy`.
 
 Git config says which remotes are nodes of which clusters, and which are proxied; these
 commands publish that in cluster.log and proxy.log. Logs, messages and their order are those
@@ -16,13 +16,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shoal.errors import ConfigError
+from shoal.errors import ConfigError, NoSuchRemote
 from shoal.gateway.clusters import CONFIG, local_clusters
 from shoal.git.uuids import new_uuid
 from shoal.logs.proxy import Proxied, is_legal_name
 from shoal.remotes.discovery import learn_uuids
 from shoal.remotes.settings import RemoteSettings, remotes_of
-from shoal.values.uuid import UUID, cluster_uuid_from, uuid_bytes
+from shoal.values.uuid import UUID, cluster_uuid_from, is_cluster_uuid, uuid_bytes
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -58,6 +58,24 @@ def init_cluster(
     repository.config.set(CONFIG + name, cluster)
     repository.logs.set_description(cluster, description or f"cluster {name}")
     return cluster
+
+
+def extend_cluster(repository: Repository, gateway: str, name: str) -> None:
+    """Make this repository one more gateway of the cluster that the remote `gateway` serves
+    as `name`. What it then serves is published by update_cluster().
+
+    Raises NoSuchRemote when either of them is not a remote here.
+    """
+    learn_uuids(repository)
+    remotes = {remote.name: remote for remote in remotes_of(repository)}
+    cluster = remotes.get(f"{gateway}-{name}")
+    if cluster is None or cluster.uuid is None or not is_cluster_uuid(cluster.uuid):
+        raise NoSuchRemote(f"{gateway}-{name}")
+    if gateway not in remotes:
+        raise NoSuchRemote(gateway)
+    if name not in local_clusters(repository.config):
+        repository.config.set(CONFIG + name, cluster.uuid)
+    repository.config.set(f"remote.{gateway}.annex-cluster-gateway", cluster.uuid)
 
 
 def update_cluster(repository: Repository) -> Report:
