@@ -60,9 +60,9 @@ class Patience:
         """
         task = asyncio.create_task(work)
         try:
-            await asyncio.wait({task}, timeout=seconds)
+            await _wait(task, seconds)
             if more is not None and not task.done() and (rest := more()) > 0:
-                await asyncio.wait({task}, timeout=rest)
+                await _wait(task, rest)
                 seconds += rest
         except asyncio.CancelledError:
             await self.dismiss(task)
@@ -133,6 +133,24 @@ class Patience:
         """Wait a last time for calls that were left behind."""
         if self._left_behind:
             await asyncio.wait(set(self._left_behind), timeout=self.limits.grace)
+
+
+async def _wait(task: asyncio.Task[T], seconds: float) -> None:
+    """Wait until a task ends, but no longer than this. asyncio.wait() costs twice as much."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(seconds, wake)
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        task.remove_done_callback(wake)
 
 
 def _forget(task: asyncio.Task[object]) -> None:

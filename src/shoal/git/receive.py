@@ -185,8 +185,7 @@ class Receiving:
 
     def _remove_work_directory(self) -> None:
         """A program that downloaded this key may have left its own directory of parts."""
-        directory = os.path.join(
-            os.path.dirname(self._path), f"work.{os.path.basename(self._path)}"
-        )
+        above, _, name = self._path.rpartition("/")
+        directory = f"{above}/work.{name}"
         if os.path.isdir(directory):
             shutil.rmtree(directory, ignore_errors=True)

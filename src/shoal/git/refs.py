@@ -41,7 +41,7 @@ class Refs:
         """Give the commit that the git-annex branch is at now; None when there is none."""
         if self._has_reftable:
             return self._all_packed().get(BRANCH)
-        found = self._loose(os.path.join(self._common_dir, BRANCH))
+        found = self._loose(f"{self._common_dir}/{BRANCH}")
         if found == "":
             return self._git.line("rev-parse", "--verify", "--quiet", BRANCH)
         return found or self._all_packed().get(BRANCH)

@@ -52,6 +52,4 @@ class Watch:
 
     def changed(self) -> bool:
         """Tell whether a file may differ from what look() saw."""
-        return not self._settled or any(
-            signature(path) != seen for path, seen in self._seen.items()
-        )
+        return not self._settled or [*map(signature, self._seen)] != [*self._seen.values()]

@@ -273,13 +273,14 @@ def _identity_of(repository: Repository) -> Identity | None:
     """
     try:
         git = os.stat(repository.common_dir)
-        os.stat(os.path.join(repository.common_dir, "config"))
+        os.stat(f"{repository.common_dir}/config")
     except OSError:
         return None
+    objects_dir = f"{repository.annex_dir}/objects"
     try:
-        objects: int | None = os.stat(repository.annex_path("objects")).st_dev
+        objects: int | None = os.stat(objects_dir).st_dev
     except OSError:
-        objects = git.st_dev if not os.path.lexists(repository.annex_path("objects")) else None
+        objects = git.st_dev if not os.path.lexists(objects_dir) else None
     return git.st_dev, git.st_ino, objects
 
 

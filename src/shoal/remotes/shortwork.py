@@ -141,25 +141,28 @@ class _Worker(threading.Thread):
         self.done: deque[_Piece] = deque()  # what is not handed over yet
         self.began = 0.0  # when the piece that is being done began; 0.0: there is none
         self.lane: Lane | None = None  # whose piece that is
+        self._oldest = 0.0  # when the first piece that is done began
 
     def run(self) -> None:
         crew, queue = self._crew, self._crew.queue
-        last_handed_over = 0.0
         while crew.leader is self:
             piece = queue.get()
             if piece.lane.slow:
                 piece.lane.do_apart(piece)
-                continue
-            self.lane = piece.lane
-            self.began = time.monotonic()
-            if not self.done:
-                last_handed_over = self.began
-            piece.do()
-            self.began = 0.0
-            self.done.append(piece)
-            if queue.empty() or time.monotonic() - last_handed_over > _TOGETHER:
+            else:
+                self._do(piece)
+            if queue.empty() or time.monotonic() - self._oldest > _TOGETHER:
                 _hand_over(self.done)
         _hand_over(self.done)
+
+    def _do(self, piece: _Piece) -> None:
+        self.lane = piece.lane
+        self.began = time.monotonic()
+        if not self.done:
+            self._oldest = self.began
+        piece.do()
+        self.began = 0.0
+        self.done.append(piece)
 
 
 class _Crew:

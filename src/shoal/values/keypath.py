@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from shoal.values.key import Key
 
@@ -16,9 +17,11 @@ _TO_ESCAPE = re.compile(rb"[&%:/]")
 _ESCAPES = {b"&": b"&a", b"%": b"&s", b":": b"&c", b"/": b"%"}
 _ESCAPED = re.compile(rb"%|&(.?)", re.DOTALL)
 _UNESCAPES = {b"a": b"&", b"s": b"%", b"c": b":"}
+_RECENT = 1024  # keys; a request asks for the same paths again and again
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
+@lru_cache(maxsize=_RECENT)
 def key_file(key: Key) -> str:
     """Give the file name of `key`: one path component, never `.` or `..`."""
     text = bytes(key)
@@ -58,6 +61,7 @@ def hash_dir_mixed(key: Key, levels: int = 2) -> str:
     return f"{c[1]}{c[0]}/{c[3]}{c[2]}/" if levels == 2 else f"{c[1]}{c[0]}/"
 
 
+@lru_cache(maxsize=_RECENT)
 def log_path(key: Key, suffix: str = ".log", levels: int = 2) -> str:
     """Give the git-annex branch's path of one of the key's logs (`.log`, `.log.web`, …)."""
     return f"{hash_dir_lower(key, levels)}{key_file(key)}{suffix}"

@@ -18,7 +18,7 @@ import pytest
 
 from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable, TransferInProgress
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
-from shoal.remotes.content import AT_ONCE, Chunk, Content, StreamContent
+from shoal.remotes.content import AT_ONCE, Chunk, Content, StreamContent, WholeContent
 from shoal.values.key import Key
 from tests.support.annexrepo import THERE, key_of
 from tests.support.loop import in_loop
@@ -140,6 +140,75 @@ class RemoteContract:
                 assert not result.stored
                 assert not await remote.check_present(key, caller=CALLER)
             await put(remote, SMALL)
+
+    @pytest.mark.parametrize("data", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
+    @in_loop
+    async def test_a_whole_content_is_stored_in_one_call(self, tmp_path: Path, data: bytes) -> None:
+        async with self.opened(tmp_path) as remote:
+            key = key_of(data)
+            agreed: list[bool] = []
+            stored = await remote.store_whole(
+                key,
+                WholeContent(data),
+                file="a file",
+                caller=CALLER,
+                agreed=lambda: agreed.append(True),
+            )
+            assert stored == StoreResult(True)
+            assert agreed == [True]
+            assert await read(remote, key) == data
+            again = await remote.store_whole(key, WholeContent(data), caller=CALLER)
+            assert again == AlreadyPresent()
+
+    @in_loop
+    async def test_a_wrong_whole_content_is_refused(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as remote:
+            key = key_of(SMALL)
+            for wrong in (b"HELLO world\n", SMALL[:-1], SMALL + b"x", b""):
+                result = await remote.store_whole(key, WholeContent(wrong), caller=CALLER)
+                assert isinstance(result, StoreResult)
+                assert not result.stored
+                assert not await remote.check_present(key, caller=CALLER)
+            await put(remote, SMALL)
+
+    @pytest.mark.parametrize("first", [LARGE[:1], b"X"], ids=["right", "wrong"])
+    @in_loop
+    async def test_a_whole_content_completes_what_broke_off(
+        self, tmp_path: Path, first: bytes
+    ) -> None:
+        """A part that is wrong may be found out only at the end; then the next attempt works."""
+        async with self.opened(tmp_path) as remote:
+            key = key_of(LARGE)
+            with pytest.raises(RemoteUnavailable):
+                async with await begin(remote, key) as upload:
+                    await upload.store(broken(first + LARGE[1:], 0, 1_500_000))
+            result = await remote.store_whole(key, WholeContent(LARGE), caller=CALLER)
+            assert isinstance(result, StoreResult)
+            assert result.stored or first == b"X"
+            if not result.stored:
+                assert not await remote.check_present(key, caller=CALLER)
+                again = await remote.store_whole(key, WholeContent(LARGE), caller=CALLER)
+                assert again == StoreResult(True)
+            assert await read(remote, key) == LARGE
+
+    @in_loop
+    async def test_whole_contents_at_the_same_time(self, tmp_path: Path) -> None:
+        """Of one key and of others."""
+        async with self.opened(tmp_path) as remote:
+
+            async def store(data: bytes) -> bool:
+                try:
+                    result = await remote.store_whole(
+                        key_of(data), WholeContent(data), caller=CALLER
+                    )
+                except TransferInProgress:
+                    return False
+                return isinstance(result, StoreResult) and result.stored
+
+            contents = [b"%d" % number * 1000 for number in range(10)]
+            stored = await asyncio.gather(*map(store, contents * 3))
+            assert all(any(stored[number::10]) for number in range(10))
+            assert await asyncio.gather(*[read(remote, key_of(c)) for c in contents]) == contents
 
     @in_loop
     async def test_content_that_changed_is_verified(self, tmp_path: Path) -> None:
