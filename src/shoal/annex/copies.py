@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shoal.annex.files import WorkTree
+from shoal.annex.filesofkeys import FilesOfKeys
 from shoal.annex.proof import Needed
 from shoal.git.attributes import Attributes
 from shoal.values.number import read_int
@@ -105,27 +105,6 @@ class CopiesWanted:
         for path in listed.split(b"\0"):
             if path == b".gitattributes" or path.endswith(b"/.gitattributes"):
                 yield os.path.join(repository.path, os.fsdecode(path))
-
-
-class FilesOfKeys:
-    """The files of the git index by their keys. Reads the whole index when first asked."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-
-    def of(self, key: Key) -> list[str]:
-        """Give the files that have `key`, from the work tree's top."""
-        return self._files.get(key, [])
-
-    @cached_property
-    def _files(self) -> dict[Key, list[str]]:
-        if self._repository.is_bare:
-            return {}
-        files: dict[Key, list[str]] = {}
-        tree = WorkTree(self._repository)
-        for entry, key in tree.keys_of(iter(tree.entries([os.curdir]))):
-            files.setdefault(key, []).append(entry.path)
-        return files
 
 
 def _number(text: str) -> int | None:

@@ -123,7 +123,7 @@ class WorkTree:
     def entries(self, paths: Sequence[str]) -> list[IndexEntry]:
         """Give the files of the index at and below `paths`, in git's order."""
         listed = self._repository.git.run("ls-files", "-s", "-z", "--", *paths)
-        return [_entry(line) for line in listed.split(b"\0") if line]
+        return [index_entry(line) for line in listed.split(b"\0") if line]
 
     def keys_of(self, entries: Iterator[IndexEntry]) -> Iterator[tuple[IndexEntry, Key]]:
         """Give those `entries` that are annexed, with their keys."""
@@ -179,7 +179,7 @@ class WorkTree:
         ]
 
 
-def _entry(line: bytes) -> IndexEntry:
+def index_entry(line: bytes) -> IndexEntry:
     """Read one entry of `git ls-files -s -z`: `MODE SHA STAGE TAB PATH`."""
     about, _, path = line.partition(b"\t")
     mode, sha, _ = about.split(b" ")
