@@ -18,6 +18,8 @@ from shoal.annex.names import Names
 from shoal.errors import NoSuchRemote, ShoalError
 from shoal.git.pointers import MAX_POINTER, pointed_key
 from shoal.git.process import GitError
+from shoal.git.refs import BRANCH
+from shoal.logs import location
 from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import UUID, is_cluster_uuid
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from shoal.git.annexlogs import AnnexLogs
     from shoal.git.preferences import Preferences
     from shoal.git.repository import Repository
+    from shoal.logs.presence import Line
     from shoal.preferred.facts import Facts
     from shoal.preferred.policy import Policy
     from shoal.remotes.settings import RemoteSettings
@@ -143,6 +146,27 @@ class Session:
     def locations(self, key: Key) -> Set[UUID]:
         """Give the repositories and clusters that are logged to have the key."""
         return self.logs.locations(key)
+
+    def location_lines(self, key: Key) -> Mapping[UUID, Line]:
+        """Give what the location log says of each repository, and since when."""
+        path = location.path(key, self.repository.branch_hash_levels)
+        return location.newest_lines(self.repository.branch.read(path))
+
+    def locations_at(self, key: Key, date: str) -> Set[UUID]:
+        """Give the repositories that were logged to have the key when the branch was at
+        `git-annex@DATE` (see gitrevisions(7)); none when git knows no such state."""
+        path = location.path(key, self.repository.branch_hash_levels)
+        found = self.repository.cat_file.read(os.fsencode(f"{BRANCH}@{date}:{path}"))
+        return frozenset() if found is None else location.present_uuids(found.content)
+
+    def accessed(self, key: Key) -> float | None:
+        """Give when the content here was last read, in seconds since 1970; None: not here."""
+        path = self.repository.objects.location(key)
+        return os.lstat(path).st_atime if self.is_present(key) else None
+
+    def files_of(self, key: Key) -> list[str]:
+        """Give all files of the work tree with this key, as seen from the current directory."""
+        return [self.work_tree.shown(path) for path in self.copies.files.of(key)]
 
     def places(self, key: Key) -> Places:
         """Give the same, in the order in which people see them."""

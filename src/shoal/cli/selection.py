@@ -48,6 +48,12 @@ _VALUED = (
     ("url", "", "GLOB", "match files by url"),
     ("want-get-by", "", "REMOTE", "match files the specified repository wants to get"),
     ("want-drop-by", "", "REMOTE", "match files the specified repository wants to drop"),
+    ("accessedwithin", "", "TIME", "match files accessed within a time interval"),
+    ("presentsince", "", "REPOSITORY:TIME", "match files present throughout a time interval"),
+    ("lackingsince", "", "REPOSITORY:TIME", "match files not present throughout an interval"),
+    ("changedsince", "", "REPOSITORY:TIME", "match files whose presence changed since then"),
+    ("excludesamecontent", "", "GLOB", "skip files if another with the content matches the glob"),
+    ("includesamecontent", "", "GLOB", "match files if another with the content matches the glob"),
     ("exclude", "x", "GLOB", "skip files matching the glob pattern"),
     ("include", "I", "GLOB", "limit to files matching the glob pattern"),
     ("largerthan", "", "SIZE", "match files larger than a size"),
@@ -55,6 +61,7 @@ _VALUED = (
 )
 _FLAGS = (
     ("securehash", "match files using a cryptographically secure hash"),
+    ("expected-present", "match files expected to be present"),
     ("want-get", "match files the local repository wants to get"),
     ("want-drop", "match files the local repository wants to drop"),
     ("locked", "match files that are locked"),
@@ -65,6 +72,14 @@ _FLAGS = (
     ("and", "both previous and next option must match"),
     ("or", "either previous or next option must match"),
 )
+
+
+def _is_duration(text: str) -> str:
+    duration(text)
+    return text
+
+
+_CHECKS = {"accessedwithin": _is_duration}
 
 
 class _Collect(argparse.Action):
@@ -89,7 +104,9 @@ def add_matching(parser: Parser, *, only: frozenset[str] | None = None) -> None:
     for name, letter, metavar, text in _VALUED:
         if only is None or name in only:
             names = [f"-{letter}", f"--{name}"] if letter else [f"--{name}"]
-            group.add_argument(*names, metavar=metavar, action=_Collect, help=text)
+            group.add_argument(
+                *names, metavar=metavar, action=_Collect, type=_CHECKS.get(name, str), help=text
+            )
     for name, text in _FLAGS:
         if only is None or name in only or name in CONNECTIVES:
             group.add_argument(f"--{name}", action=_Collect, nargs=0, help=text)

@@ -49,6 +49,12 @@ def parse(log: bytes) -> dict[UUID, Status]:
     return {_uuid(info): Status(status) for info, status in presence.statuses(log).items() if info}
 
 
+def newest_lines(log: bytes) -> dict[UUID, presence.Line]:
+    """Give the line that counts for each repository in the log."""
+    lines = presence.compact(presence.parse(log))
+    return {_uuid(info): line for info, line in lines.items() if info}
+
+
 def present_uuids(log: bytes) -> frozenset[UUID]:
     """Give the repositories that have the content, dead ones included."""
     return frozenset(

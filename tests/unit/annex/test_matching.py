@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+import time
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from shoal.annex.matching import Candidate, asks_for_file_names, compile_options
 from shoal.errors import NoSuchRemote, ShoalError
+from shoal.logs.presence import Line, Status
 from shoal.preferred.facts import Facts
 from shoal.preferred.parse import parse
 from shoal.preferred.policy import Policy
 from shoal.preferred.trail import trail
+from shoal.values.clock import clock_from_seconds
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.facts import DictFacts
@@ -32,6 +35,7 @@ class Network:
     wanted: dict[UUID, str] = field(default_factory=dict)
     explain: Callable[[str], None] | None = None
     rebalance: bool = False
+    lines: dict[Key, dict[UUID, Line]] = field(default_factory=dict)
 
     def uuid_of(self, name: str) -> UUID:
         known = {"here": HERE, "b": B}
@@ -44,6 +48,18 @@ class Network:
 
     def locations(self, key: Key) -> Set[UUID]:
         return self.copies[key]
+
+    def locations_at(self, key: Key, date: str) -> Set[UUID]:
+        return {HERE} if date == "{yesterday}" and key == BARE.key else set()
+
+    def location_lines(self, key: Key) -> Mapping[UUID, Line]:
+        return self.lines.get(key, {})
+
+    def accessed(self, key: Key) -> float | None:
+        return time.time() - 500 if HERE in self.copies[key] else None
+
+    def files_of(self, key: Key) -> list[str]:
+        return {ONE.key: ["f1", "copy.f1"], TWO.key: ["f2"]}.get(key, [])
 
     def facts(self, candidate: Candidate) -> Facts:
         return DictFacts(
@@ -59,9 +75,17 @@ class Network:
         return Policy(repository, wanted, parse(""))
 
 
+def _line(status: Status, seconds_ago: int) -> Line:
+    return Line(clock_from_seconds(int(time.time()) - seconds_ago), status, b"")
+
+
 NETWORK = Network(
     {ONE.key: {HERE, B}, TWO.key: {HERE}, BARE.key: {B}},
     wanted={HERE: "include=d/f1", B: "anything"},
+    lines={
+        ONE.key: {HERE: _line(Status.PRESENT, 5000), B: _line(Status.MISSING, 100)},
+        TWO.key: {HERE: _line(Status.PRESENT, 100), B: _line(Status.DEAD, 5000)},
+    },
 )
 
 
@@ -88,6 +112,22 @@ def chosen(text: str) -> list[Candidate]:
         ("not in=here", [BARE]),
         ("in=here in=b", [ONE]),
         ("in=here and in=b", [ONE]),
+        ("in=here@{yesterday}", [BARE]),
+        ("in=here@{nonsense}", []),
+        ("expected-present", [ONE, TWO]),
+        ("accessedwithin=1h", [ONE, TWO]),
+        ("accessedwithin=1m", []),
+        ("presentsince=here:1h", [ONE]),
+        ("presentsince=here:1m", [ONE, TWO]),
+        ("presentsince=b:1m", []),
+        ("lackingsince=b:1m", [ONE, TWO]),
+        ("lackingsince=b:1h", [TWO]),
+        ("lackingsince=here:1m", []),
+        ("changedsince=here:1h", [TWO]),
+        ("changedsince=b:1h", [ONE]),
+        ("includesamecontent=copy*", [ONE]),
+        ("includesamecontent=f*", []),
+        ("excludesamecontent=copy*", [TWO, BARE]),
         ("in=here or in=b", [ONE, TWO, BARE]),
         ("not not in=b", [ONE, BARE]),
         ("not in=b or in=b", [ONE, TWO, BARE]),
@@ -133,7 +173,9 @@ def test_where_nothing_is_configured_nothing_is_wanted_and_everything_may_go() -
     ("options", "message"),
     [
         ("in=nosuch", 'there is no available git remote named "nosuch"'),
-        ("in=b@{yesterday}", "--in=b@{yesterday}: matching by an earlier state is not supported"),
+        ("in=x@{yesterday}", 'there is no available git remote named "x"'),
+        ("presentsince=x:1d", 'there is no available git remote named "x"'),
+        ("changedsince=b:x", 'failed to parse duration "x" (expected eg "5m" or "1h5m")'),
         ("copies=x", "bad number for copies"),
         ("largerthan=xx", "bad size"),
         ("mimetype=x", "unknown matching option --mimetype"),

@@ -59,3 +59,11 @@ def test_the_path_gives_the_key_back(key: bytes, levels: int) -> None:
 )
 def test_other_files_are_no_location_logs(path: str) -> None:
     assert location.key_of(path) is None
+
+
+def test_the_line_that_counts() -> None:
+    lines = location.newest_lines(f"5s 1 {_A}\n7s 0 {_A}\n6s 1 {_A}\n5s X {_B}\n5s 1 \n".encode())
+    assert {uuid: (line.clock, line.status) for uuid, line in lines.items()} == {
+        _A: (clock_from_seconds(7), Status.MISSING),
+        _B: (clock_from_seconds(5), Status.DEAD),
+    }
