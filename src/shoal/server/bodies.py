@@ -6,13 +6,20 @@ A body that breaks off leaves what came for a resume.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
 from shoal.errors import RemoteUnavailable
 from shoal.p2phttp.routes import Request
 from shoal.remotes.content import Chunk, Content
+
+LARGE = 2 << 20
+"""Bytes of a body from which on it is read into memory that is used again and again."""
+
+_BATCH = 4 << 20  # bytes that are handed on at once
+_SMALL_BATCH = 1 << 20
+_FEW = 16  # batches of a body that is not so large
 
 _ENOUGH = 512 * 1024
 """Bytes of a body that are handed on without a look whether there are more."""
@@ -35,14 +42,24 @@ class Body(Content):
 
     size: int
 
-    def __init__(self, request: web.BaseRequest, asked: Request, *, stall: float) -> None:
+    def __init__(
+        self, request: web.BaseRequest, asked: Request, *, stall: float, share: Callable[[], int]
+    ) -> None:
+        """`share` tells how many bytes an upload should have in memory at once, as things are."""
         self._request = request
         self._length = asked.data_length or 0
         self._skip = 0  # bytes of the body that are known already
         self._stall = stall
+        self._share = share
         self.offset = asked.offset or 0
         self.size = self._length
         self.broken: BodyBroken | None = None
+
+    @property
+    def batch(self) -> int:
+        """The larger the batches, the fewer are handed over; but the first should be written
+        while others come."""
+        return min(self._share(), _BATCH, max(_SMALL_BATCH, self._length // _FEW))
 
     def move_to(self, offset: int) -> bool:
         """Begin at byte `offset` of the key; tell whether the body can be its content."""
@@ -76,14 +93,23 @@ class Body(Content):
 
 
 class ParsedBody(Body):
-    """A body of any kind, as the connection gives it. `batch` bytes are read at once."""
+    """A body of any kind, as the connection gives it. `most` bytes are read at once."""
 
     def __init__(
-        self, request: web.BaseRequest, asked: Request, *, stall: float, batch: int
+        self,
+        request: web.BaseRequest,
+        asked: Request,
+        *,
+        stall: float,
+        share: Callable[[], int],
+        most: int,
     ) -> None:
-        super().__init__(request, asked, stall=stall)
-        self._batch = batch
+        super().__init__(request, asked, stall=stall, share=share)
+        self.filler = self if self._length >= LARGE else None
+        self._most = most
         self._gathered: list[bytes] = []
+        self._source = self.stream()
+        self._rest = memoryview(b"")  # of what came from there
 
     async def gather(self) -> bytes | None:
         """Give the whole body; None when it is broken. Then stream() gives what came of it."""
@@ -102,6 +128,32 @@ class ParsedBody(Body):
             else:
                 yield memoryview(chunk)[skip:] if skip else chunk
                 skip = 0
+
+    async def fill(self, buffer: memoryview) -> int:
+        """As Filler.fill(); more is waited for as long as much comes at once."""
+        count = 0
+        much = True
+        while much and count < len(buffer):
+            if not self._rest:
+                self._rest = memoryview(await self._more(count))
+                much = len(self._rest) >= _ENOUGH
+            piece = self._rest[: len(buffer) - count]
+            buffer[count : count + len(piece)] = piece
+            count += len(piece)
+            self._rest = self._rest[len(piece) :]
+        return count
+
+    async def _more(self, count: int) -> Chunk:
+        """Give what comes next; b"" when nothing will. That it broke off is only said when
+        nothing else is to be said first."""
+        try:
+            if self.broken is None:
+                return await anext(self._source, b"")
+        except BodyBroken:
+            pass
+        if self.broken is not None and not count:
+            raise self.broken
+        return b""
 
     async def _again(self, broken: BodyBroken) -> AsyncIterator[bytes]:
         for chunk in self._gathered:
@@ -126,10 +178,10 @@ class ParsedBody(Body):
         """Give the next bytes of the body, b"" at its end."""
         content = self._request.content
         if content.is_eof() and content.exception() is None:  # all of it is here
-            return content.read_nowait(self._batch)
+            return content.read_nowait(self._most)
         try:
             async with asyncio.timeout(self._stall):
-                first = await self._request.content.read(self._batch)
+                first = await self._request.content.read(self._most)
             return await self._with_more(first) if first else first
         except TimeoutError:
             raise self._silent() from None
@@ -143,11 +195,11 @@ class ParsedBody(Body):
         pieces = [data]
         size = len(data)
         for _ in range(_LOOKS):
-            if size >= min(_ENOUGH, self._batch):
+            if size >= min(_ENOUGH, self._most):
                 break
             await asyncio.sleep(0)
             if self._request.content.exception() is not None:
                 break  # for the next read to say: what came until then is kept
-            pieces.append(self._request.content.read_nowait(self._batch - size))
+            pieces.append(self._request.content.read_nowait(self._most - size))
             size += len(pieces[-1])
         return data if size == len(data) else b"".join(pieces)

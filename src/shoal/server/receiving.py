@@ -18,14 +18,9 @@ from aiohttp import web
 
 from shoal.p2phttp.routes import Request
 from shoal.remotes.content import Chunk
-from shoal.server.bodies import Body
+from shoal.server.bodies import LARGE, Body
 from shoal.server.http import Connection
 
-LARGE = 2 << 20
-"""Bytes of a body from which on this is worth it."""
-
-_BATCH = 4 << 20  # bytes
-_FEW = 16  # batches of a body that is not so large
 _PIECE = 1 << 20  # bytes per system call: other requests have their turn after each
 _AT_ONCE = 512 << 10  # bytes that the kernel gathers before it says that something came
 _HAND_ON = 0.5  # seconds after which less than that is taken, and handed on
@@ -50,21 +45,13 @@ class LargeBody(Body):
     def __init__(
         self, request: web.BaseRequest, asked: Request, *, stall: float, share: Callable[[], int]
     ) -> None:
-        """`share` tells how many bytes an upload should have in memory at once, as things are."""
-        super().__init__(request, asked, stall=stall)
+        super().__init__(request, asked, stall=stall, share=share)
         self.filler = self
-        self._share = share
         self._left = self._length
         self._head = memoryview(b"")  # what had come before the socket was taken
         self._socket: socket.socket | None = None
         self._heard = 0.0  # when something came, of the monotonic clock
         self._patience = min(_HAND_ON, stall)
-
-    @property
-    def batch(self) -> int:
-        """The larger the batches, the fewer are handed over; but the first should be written
-        while others come."""
-        return min(self._share(), _BATCH, max(_PIECE, self._length // _FEW))
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
         buffer = memoryview(bytearray(self.batch))

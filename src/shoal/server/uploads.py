@@ -111,7 +111,8 @@ async def _receive_whole(
     length = asked.data_length or 0
     begun: Upload | StoreResult | AlreadyPresent
     with uploads.gathering(length):
-        body = ParsedBody(request, asked, stall=uploads.limits.stall, batch=max(length, 1))
+        stall, share = uploads.limits.stall, uploads.share
+        body = ParsedBody(request, asked, stall=stall, share=share, most=max(length, 1))
         data = await body.gather()
         if data is not None:
             content = WholeContent(data)
@@ -125,10 +126,10 @@ async def _receive_whole(
 
 
 def _body(request: web.BaseRequest, asked: Request, uploads: Uploads, batch: int) -> Body:
-    stall = uploads.limits.stall
+    stall, share = uploads.limits.stall, uploads.share
     if can_be_taken(request, asked):
-        return LargeBody(request, asked, stall=stall, share=uploads.share)
-    return ParsedBody(request, asked, stall=stall, batch=batch)
+        return LargeBody(request, asked, stall=stall, share=share)
+    return ParsedBody(request, asked, stall=stall, share=share, most=batch)
 
 
 async def _store(body: Body, upload: Upload) -> StoreResult:

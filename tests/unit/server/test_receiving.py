@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from shoal.server import receiving as module
+from shoal.server.bodies import LARGE
 from shoal.server.options import Limits
-from shoal.server.receiving import LARGE, LargeBody
+from shoal.server.receiving import LargeBody
 from shoal.values.key import Key
 from tests.support.fake_cluster import FakeCluster, node_uuid
 from tests.support.localnode import Node
@@ -44,11 +44,27 @@ def put_bytes(
     server: TestServer,
     body: bytes = CONTENT,
     headers: Mapping[str, object] | None = None,
+    *,
     key: Key = KEY,
     **parameters: object,
 ) -> bytes:
     path = server.path("put", key=key, **parameters)
     return request_bytes("POST", path, body, {LENGTH: len(body), **(headers or {})})
+
+
+def chunked_bytes(
+    server: TestServer,
+    body: bytes,
+    length: int | None = None,
+    *,
+    end: bytes = b"0\r\n\r\n",
+    offset: int = 0,
+) -> bytes:
+    """Give a put in chunks of 32 kB, whose body should be `length` bytes long."""
+    pieces = [body[start : start + 32_000] for start in range(0, len(body), 32_000)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + end
+    headers = {"Transfer-Encoding": "chunked", LENGTH: len(body) if length is None else length}
+    return put_bytes(server, chunks, headers, offset=offset)
 
 
 def present_bytes(server: TestServer) -> bytes:
@@ -106,9 +122,7 @@ async def test_bodies_that_have_to_be_parsed(taken: list[LargeBody]) -> None:
     remote = MemoryRemote()
     async with serving(remote) as server:
         reader, writer = await server.connect()
-        headers = {LENGTH: len(CONTENT), "Transfer-Encoding": "chunked"}
-        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(CONTENT), CONTENT)
-        writer.write(put_bytes(server, body, headers))
+        writer.write(chunked_bytes(server, CONTENT))
         assert (await read_answer(reader)).body == STORED
         remote.objects.clear()
         writer.write(put_bytes(server, CONTENT[:-1], {LENGTH: len(CONTENT)}))
@@ -259,19 +273,51 @@ async def test_into_a_repository_on_this_machine(
         assert (await server.get(KEY)).body == CONTENT
 
 
+@pytest.mark.parametrize("chunked", [False, True])
 @in_loop
-async def test_into_a_cluster() -> None:
+async def test_into_a_cluster(chunked: bool) -> None:
     cluster = FakeCluster(3)
     cluster.remotes[1].fail("store", after=2_000_000)
     cluster.remotes[2].partial[KEY] = CONTENT[:PART]
     async with serving(cluster.cluster) as server:
         reader, writer = await server.connect()
-        writer.write(put_bytes(server))
+        writer.write(chunked_bytes(server, CONTENT) if chunked else put_bytes(server))
         answer = await read_answer(reader)
         names = b",".join(b'"%b"' % node_uuid(n).encode() for n in (3, 1))
         assert answer.body == b'{"plusuuids":[%b],"stored":true}' % names
     assert [remote.objects for remote in cluster.remotes] == [{KEY: CONTENT}, {}, {KEY: CONTENT}]
     assert cluster.remotes[1].partial == {KEY: CONTENT[:2_000_000]}
     assert cluster.idle
-    await cluster.cluster.aclose()
-    assert asyncio.all_tasks() - {asyncio.current_task()} == set()
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, PART), (7, PART), (0, len(CONTENT) - 1)])
+@in_loop
+async def test_chunks_that_break_off_and_go_on(start: int, end: int) -> None:
+    """Filled by the parser: what came is kept, what is there already is skipped."""
+    cluster = FakeCluster(1)
+    remote = cluster.remotes[0]
+    async with serving(cluster.cluster) as server:
+        _, leaving = await server.connect()
+        leaving.write(chunked_bytes(server, CONTENT[:end], len(CONTENT), end=b""))
+        await until(lambda: bool(remote.receiving))
+        await leaving.drain()
+        leaving.close()
+        await until(lambda: remote.partial == {KEY: CONTENT[:end]})
+        await server.app.idle()
+        reader, writer = await server.connect()
+        writer.write(chunked_bytes(server, CONTENT[start:], offset=start))
+        assert b'"stored":true' in (await read_answer(reader)).body
+    assert remote.objects == {KEY: CONTENT}
+
+
+@pytest.mark.parametrize("more", [b"x", -1])
+@in_loop
+async def test_chunks_of_another_length(more: bytes | int) -> None:
+    cluster = FakeCluster(1)
+    async with serving(cluster.cluster) as server:
+        reader, writer = await server.connect()
+        body = CONTENT + more if isinstance(more, bytes) else CONTENT[:more]
+        writer.write(chunked_bytes(server, body, len(CONTENT)))
+        assert b'"stored":false' in (await read_answer(reader)).body
+    assert cluster.remotes[0].objects == {}
+    assert cluster.idle
