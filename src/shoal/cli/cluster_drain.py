@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shoal.cli.arguments import Parser
 from shoal.cli.clusterwork import add_plan, count, node_called
 from shoal.cli.context import Context
+from shoal.cli.patiently import run_patiently
 from shoal.remotes.settings import Kind
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         context.out.note(f"{args.node} stays, as it was configured before")
         return 0
     check_may_drain(session, node, args.node)
-    return asyncio.run(_drain(args, context, cluster, node))
+    return run_patiently(_drain(args, context, cluster, node))
 
 
 async def _drain(args: argparse.Namespace, context: Context, cluster: Cluster, node: UUID) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from shoal.cli.arguments import Parser
 from shoal.cli.clusterwork import add_plan
 from shoal.cli.context import Context
+from shoal.cli.patiently import run_patiently
 
 
 def add_arguments(parser: Parser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
-    return asyncio.run(_run(args, context))
+    return run_patiently(_run(args, context))
 
 
 async def _run(args: argparse.Namespace, context: Context) -> int:

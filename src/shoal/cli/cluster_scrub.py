@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser, duration
 from shoal.cli.clusterwork import add_pace, count, node_called
 from shoal.cli.context import Context
 from shoal.cli.limits import REACHED
+from shoal.cli.patiently import run_patiently
 from shoal.values.humansize import rough_size
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
-    return asyncio.run(_run(args, context))
+    return run_patiently(_run(args, context))
 
 
 async def _run(args: argparse.Namespace, context: Context) -> int:

@@ -124,8 +124,9 @@ def _show_keys(context: Context, totals: Totals, size: str) -> None:
 
 
 def _about(node: NodeStatus) -> str:
-    """Give name, trust and groups of a node."""
+    """Give a node's name, trust and groups, and whether it is being drained."""
     words = [] if node.trust.name == "SEMITRUSTED" else [node.trust.name.lower()]
+    words += ["draining"] if node.is_draining else []
     words += node.groups
     return f"{node.name} ({', '.join(words)})" if words else node.name
 
@@ -173,6 +174,7 @@ def _node_record(node: NodeStatus) -> dict[str, JSON]:
         "groups": list(node.groups),
         "wanted": node.wanted,
         "required": node.required,
+        "draining": node.is_draining,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.annex.linting import SessionNetwork
+from shoal.operations.drain import draining
 from shoal.operations.probing import Health, State
 from shoal.preferred.lint import lint_network
 
@@ -38,6 +39,7 @@ class NodeStatus:
     groups: tuple[str, ...]
     wanted: str
     required: str
+    is_draining: bool
     keys: int | None = None
     """None when the keys were not counted."""
 
@@ -101,6 +103,7 @@ def _node(
         tuple(sorted(logs.groups().get(node, ()))),
         logs.wanted().get(node, ""),
         logs.required().get(node, ""),
+        node in draining(logs),
         None if totals is None else totals.nodes[node].keys,
     )
 

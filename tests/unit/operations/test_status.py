@@ -10,6 +10,7 @@ import pytest
 
 from shoal.annex.session import Session
 from shoal.logs.trust import TrustLevel
+from shoal.operations.drain import mark
 from shoal.operations.probing import Health, State
 from shoal.operations.status import ClusterStatus, status_of
 from shoal.operations.survey import inspect
@@ -87,3 +88,8 @@ def test_warnings_are_about_the_nodes_and_their_groups(three: FleetOfThree) -> N
     logs.set_wanted(A, "not present")
     [warning] = status(three, {}).warnings
     assert (warning.kind, warning.repo) == ("unstable", A)
+
+
+def test_a_node_that_is_being_drained(three: FleetOfThree) -> None:
+    mark(three.client.repository.logs, A)
+    assert [node.is_draining for node in status(three, {}, fast=True).nodes] == [True, False, False]
