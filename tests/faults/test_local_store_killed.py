@@ -40,8 +40,8 @@ def _check(repository: Repository) -> bool:
     return path is not None
 
 
-@pytest.mark.parametrize("bare", [True, False])
-def test_a_killed_store_is_repeated(tmp_path: Path, bare: bool) -> None:
+@pytest.mark.parametrize(("bare", "how"), [(True, "store"), (False, "store"), (False, "whole")])
+def test_a_killed_store_is_repeated(tmp_path: Path, bare: bool, how: str) -> None:
     """Wherever it died: no bad object, no false log, and the next attempt works."""
     fuse = 0
     finished = False
@@ -49,10 +49,10 @@ def test_a_killed_store_is_repeated(tmp_path: Path, bare: bool) -> None:
         fuse += 1
         path = tmp_path / f"repo{fuse}"
         with make_annex(path, bare=bare) as repository:
-            finished = _run(path, fuse)
+            finished = _run(path, fuse, how)
             _check(repository)
             if not finished:
-                asyncio.run(run(str(path), HERE, None, removing=False))
+                asyncio.run(run(str(path), HERE, None, how))
             assert _check(repository)
             repository.refresh()
             stored = repository.objects.path(KEY)
@@ -83,7 +83,7 @@ def test_a_killed_removal_is_repeated(tmp_path: Path) -> None:
             path_now = repository.objects.path(KEY)
             assert path_now is None or Path(path_now).read_bytes() == CONTENT
             if not finished:
-                asyncio.run(run(str(path), HERE, None, removing=True))
+                asyncio.run(run(str(path), HERE, None, "remove"))
             repository.refresh()
             assert repository.objects.path(KEY) is None
             assert repository.logs.location_log(KEY) == {HERE: Status.MISSING}

@@ -1,6 +1,7 @@
 """A process that stores one content and kills itself before its Nth change of the disk.
 
     python -m tests.support.killed_store REPOSITORY UUID N
+    python -m tests.support.killed_store REPOSITORY UUID N whole
     python -m tests.support.killed_store REPOSITORY UUID N remove
 
 Prints `done` when it came to its end. Changes of the disk are calls of the functions of `os`
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from shoal.remotes.base import AlreadyPresent, Caller
+from shoal.remotes.content import WholeContent
 from shoal.remotes.local import LocalRemote
 from shoal.values.uuid import UUID
 from tests.support.annexrepo import THERE, key_of
@@ -50,16 +52,19 @@ class Bomb:
         return counted
 
 
-async def run(path: str, uuid: UUID, bomb: Bomb | None, *, removing: bool) -> None:
-    """Store the content, or remove it; with a bomb in the file system once it is open."""
+async def run(path: str, uuid: UUID, bomb: Bomb | None, what: str = "store") -> None:
+    """Store the content (`whole`: in one step) or `remove` it; with a bomb in the file system
+    once it is open."""
     remote = LocalRemote(path, uuid)
     key = key_of(CONTENT)
     await remote.check_present(key)  # opens the repository
     if bomb is not None:
         for name in CHANGES:
             setattr(os, name, bomb.watch(getattr(os, name)))
-    if removing:
+    if what == "remove":
         assert (await remote.remove(key, caller=Caller(THERE))).removed
+    elif what == "whole":
+        await remote.store_whole(key, WholeContent(CONTENT), caller=Caller(THERE))
     else:
         upload = await remote.begin_store(key, caller=Caller(THERE))
         if not isinstance(upload, AlreadyPresent):
@@ -71,5 +76,5 @@ async def run(path: str, uuid: UUID, bomb: Bomb | None, *, removing: bool) -> No
 
 if __name__ == "__main__":
     bomb = Bomb(int(sys.argv[3]))
-    asyncio.run(run(sys.argv[1], UUID(sys.argv[2]), bomb, removing="remove" in sys.argv))
+    asyncio.run(run(sys.argv[1], UUID(sys.argv[2]), bomb, *sys.argv[4:]))
     print("done", flush=True)
