@@ -1,9 +1,9 @@
 """Everything that one repository serves: itself, remotes that it proxies for, and clusters.
 
 What is served is worked out again whenever git config or the git-annex branch changed, at the
-next request. Nodes are kept, with their connections and what is known of their health, as long
-as their settings stay the same; one whose settings change is closed when its last transfer
-has ended.
+next request (see Glance). Nodes are kept, with their connections and what is known of their
+health, as long as their settings stay the same; one whose settings change is closed when its last
+transfer has ended.
 
 Git config of shoal's own, for gateways:
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -130,8 +130,12 @@ class LocalRemote(Remote):
 
         def read(repository: Repository) -> bytes | None:
             objects = repository.objects
-            path = None if objects.settings.thin else objects.path(key)
-            return None if path is None else read_file_at_once(path, offset, most)
+            if objects.settings.thin:
+                return None
+            for path in objects.candidates(key):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    return read_file_at_once(path, offset, most)
+            return None
 
         return self._disk.at_once(read)
 
