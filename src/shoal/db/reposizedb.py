@@ -39,7 +39,7 @@ CREATE TABLE "recent_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,\
 "key" BLOB NOT NULL,"change" INTEGER NOT NULL,\
 CONSTRAINT "unique_recent_change" UNIQUE ("repo","key"));
 """
-_BUSY_SECONDS = 2.0  # a transaction of either program takes milliseconds
+_BUSY_SECONDS = 5.0  # a transaction of either program takes milliseconds, on an idle disk
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 

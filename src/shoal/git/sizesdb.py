@@ -329,14 +329,19 @@ class SharedSizes:
     def close(self) -> None:
         """Leave: remove what this process wrote, and its file in live/. May be used again."""
         with self._lock:
-            written, self._written = self._written, set()
-            if self._db is not None:
-                with suppress(DatabaseUnusable):
-                    self._db.cancel(written | self._unwanted)
+            left = self._written | self._unwanted
+            try:
+                if left and (self._db is not None or self._open()) and self._db is not None:
+                    self._db.cancel(left)
+                    left.clear()
+            except DatabaseUnusable as error:
+                self.trouble = error
+            self._written.clear()
             self._unwanted.clear()
             self._close()
             live, self._live = self._live, None
             if live is not None:
-                with suppress(OSError):
-                    os.unlink(live.path)
+                if not left:  # else others find it, and clear up
+                    with suppress(OSError):
+                        os.unlink(live.path)
                 live.release()

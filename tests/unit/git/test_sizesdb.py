@@ -312,6 +312,23 @@ def test_a_busy_database_is_left_alone_for_a_while(
     assert rows(repository) == []
 
 
+def test_who_cannot_clear_up_is_taken_for_dead(
+    repository: Repository, shared: SharedSizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that somebody else does."""
+    monkeypatch.setattr("shoal.db.reposizedb._BUSY_SECONDS", 0.05)
+    begin(shared, change())
+    with closing(sqlite3.connect(place(repository) / "db" / "db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        shared.close()
+    assert len(rows(repository)) == 1
+    monkeypatch.setattr("os.getpid", lambda: DEAD)
+    with closing(SharedSizes(repository)) as another:
+        another.open()
+        assert another.others() == frozenset()
+    assert rows(repository) == []
+
+
 def test_what_others_begin_is_noticed(repository: Repository, shared: SharedSizes) -> None:
     shared.open()
     assert shared.others() == frozenset()
