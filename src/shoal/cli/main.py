@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("group", "group", "add a repository to a group"),
             ("groupwanted", "wanted", "get or set groupwanted expression"),
             ("init", "init", "initialize a repository for git-annex"),
+            ("extendcluster", "extendcluster", "add a gateway to a cluster"),
             ("initcluster", "initcluster", "initialize a new cluster"),
             ("maxsize", "maxsize", "configure maximum size of a repository"),
             ("mincopies", "copies", "configure minimum number of copies"),
