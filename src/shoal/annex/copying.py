@@ -38,10 +38,10 @@ class Arrival:
 
 class Copying:
     """Copies keys to `target`: from this repository or, when `source` is given and the content
-    is not here, from that remote.
+    is not here, from that remote. `anywhere`: from here, or from whichever remote has it.
 
-    `auto`: only what `target` wants, or has too few copies. `fast`: believe the location log
-    instead of asking.
+    `wanted`: only what `target` wants. `auto`: also what has too few copies. `fast`: believe
+    the location log instead of asking.
     """
 
     def __init__(
@@ -50,33 +50,35 @@ class Copying:
         target: RemoteSettings,
         source: RemoteSettings | None = None,
         *,
+        anywhere: bool = False,
         auto: bool = False,
+        wanted: bool = False,
         fast: bool = False,
     ) -> None:
         self._network = network
         self._session = network.session
         self.target = target
         self.uuid = uuid_of(target)
-        self._source = source
+        given = [] if source is None else [source]
+        sources = network.usable if anywhere else given
+        self._sources = [one for one in sources if one.uuid != self.uuid]
+        self._from_here = anywhere or source is None
         self._auto = auto
+        self._any = not (auto or wanted)
         self._fast = fast
         self._room = Reserving(network.session, self.uuid)
 
     async def applies(self, candidate: Candidate) -> bool:
         """Tell whether there is anything to do."""
-        if self._source is None and not self._session.is_present(candidate.key):
-            return False
-        if self._source is not None and (
-            self.uuid == self._source.uuid
-            or not await may_have(self._network, self._source, candidate.key)
-        ):
+        is_here = self._from_here and self._session.is_present(candidate.key)
+        if not is_here and not await self._holders(candidate.key):
             return False
         if self._is_believed(candidate.key):
             return False
         return (
-            not self._auto
+            self._any
             or await self._room.wants(candidate)
-            or lacks_copies(self._session, candidate)
+            or (self._auto and lacks_copies(self._session, candidate))
         )
 
     async def run(self, candidate: Candidate, reporter: Reporter) -> bool:
@@ -119,16 +121,24 @@ class Copying:
 
     async def _send(self, candidate: Candidate, reporter: Reporter) -> Arrival:
         is_here = await asyncio.to_thread(self._session.is_present, candidate.key)
-        from_remote = self._source is not None and not is_here
-        if self._source is not None and from_remote:
-            reporter.note(f"from {self._source.name}...")
+        if is_here or not self._sources:
+            return await self._send_from(None, candidate, reporter)
+        arrival = Arrival(False)
+        for source in await self._holders(candidate.key):
+            arrival = await self._send_from(source, candidate, reporter)
+            if arrival.there:
+                break
+        return arrival
+
+    async def _send_from(
+        self, settings: RemoteSettings | None, candidate: Candidate, reporter: Reporter
+    ) -> Arrival:
+        """Send a key from a remote; None: from here."""
+        if settings is not None:
+            reporter.note(f"from {settings.name}...")
         reporter.note(f"to {self.target.name}...")
         try:
-            source = (
-                self._network.open(self._source)
-                if self._source is not None and from_remote
-                else self._network.here
-            )
+            source = self._network.here if settings is None else self._network.open(settings)
             target = self._network.open(self.target)
             done = await send(self._network, candidate, source, target, reporter)
         except ShoalError as error:
@@ -138,6 +148,10 @@ class Copying:
             reporter.warning(done.error)
         contradicted = done.already and not self._fast
         return Arrival(done.stored, had=done.already, contradicted=contradicted)
+
+    async def _holders(self, key: Key) -> list[RemoteSettings]:
+        """Give the remotes to copy from that may have a key, in the order to try them."""
+        return [one for one in self._sources if await may_have(self._network, one, key)]
 
     def _is_believed(self, key: Key) -> bool:
         return self._fast and self.uuid in self._session.locations(key)

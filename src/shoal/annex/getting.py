@@ -23,16 +23,22 @@ if TYPE_CHECKING:
 class Getting:
     """Gets keys: from one remote when `source` is given, else from whichever has them.
 
-    `auto`: only what is wanted here, or has too few copies.
+    `wanted`: only what is wanted here. `auto`: also what has too few copies.
     """
 
     def __init__(
-        self, network: Network, source: RemoteSettings | None = None, *, auto: bool = False
+        self,
+        network: Network,
+        source: RemoteSettings | None = None,
+        *,
+        auto: bool = False,
+        wanted: bool = False,
     ) -> None:
         self._network = network
         self._session = network.session
         self._source = source
         self._auto = auto
+        self._any = not (auto or wanted)
         self._room = Reserving(network.session, network.session.here)
 
     async def applies(self, candidate: Candidate) -> bool:
@@ -44,8 +50,8 @@ class Getting:
         ):
             return False
         return (
-            not self._auto
-            or lacks_copies(self._session, candidate)
+            self._any
+            or (self._auto and lacks_copies(self._session, candidate))
             or await self._room.wants(candidate)
         )
 

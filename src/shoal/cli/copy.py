@@ -19,7 +19,9 @@ def add_arguments(parser: Parser) -> None:
     add_selection(parser)
     parser.add_argument("-f", "--from", dest="source", metavar="REMOTE", help="source remote")
     parser.add_argument("-t", "--to", dest="target", metavar="REMOTE", help="destination remote")
+    parser.add_argument("--from-anywhere", action="store_true", help="from any remote")
     parser.add_argument("-a", "--auto", action="store_true", help="automatic mode")
+    parser.add_argument("-w", "--wanted", action="store_true", help="only preferred content")
     add_jobs(parser)
     add_json(parser, progress=True)
 
@@ -29,16 +31,18 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.annex.getting import Getting
     from shoal.cli.acting import remote_of, run_action
 
-    if args.source is None and args.target in (None, "here", "."):
-        if args.target is None:
-            raise ShoalError("Specify --from or --to")
-        return run_action(args, context, lambda network: Getting(network, auto=args.auto))
+    if args.source is None and args.target is None:
+        raise ShoalError("Specify --from or --to")
+    wanted = {"auto": args.auto, "wanted": args.wanted}
+    if args.source is None and args.target in ("here", ".") and not args.from_anywhere:
+        return run_action(args, context, lambda network: Getting(network, **wanted))
     source = None if args.source is None else remote_of(context, args.source)
     target = None if args.target is None else remote_of(context, args.target)
 
     def make(network: Network) -> Action:
         if target is None:
-            return Getting(network, source, auto=args.auto)
-        return Copying(network, target, source, auto=args.auto, fast=context.settings.fast)
+            return Getting(network, source, **wanted)
+        fast, anywhere = context.settings.fast, args.from_anywhere
+        return Copying(network, target, source, anywhere=anywhere, fast=fast, **wanted)
 
     return run_action(args, context, make)

@@ -13,6 +13,7 @@ def add_arguments(parser: Parser) -> None:
     add_selection(parser)
     parser.add_argument("-f", "--from", dest="source", metavar="REMOTE", help="source remote")
     parser.add_argument("-a", "--auto", action="store_true", help="automatic mode")
+    parser.add_argument("-w", "--wanted", action="store_true", help="only preferred content")
     add_jobs(parser)
     add_json(parser, progress=True)
 
@@ -22,4 +23,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.cli.acting import remote_of, run_action
 
     source = None if args.source is None else remote_of(context, args.source)
-    return run_action(args, context, lambda network: Getting(network, source, auto=args.auto))
+    return run_action(
+        args,
+        context,
+        lambda network: Getting(network, source, auto=args.auto, wanted=args.wanted),
+    )

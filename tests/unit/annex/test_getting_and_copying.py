@@ -11,6 +11,7 @@ from shoal.annex.copying import Copying
 from shoal.annex.getting import Getting
 from shoal.annex.matching import Candidate
 from shoal.errors import RemoteRefused
+from shoal.values.key import Key
 from tests.support.annexrepo import HERE, git
 from tests.support.client import Client
 from tests.support.loop import in_loop
@@ -176,3 +177,28 @@ async def test_from_one_remote_to_another(client: Client) -> None:
         assert not await backwards.applies(Candidate(key))
     assert client.holders(key) == client.locations(key) == {"a", "b"}
     assert client.notes.notes == ["from a...", "to b..."]
+
+
+@in_loop
+async def test_from_anywhere_the_next_remote_is_tried(client: Client) -> None:
+    a, b, target = client.remote("a"), client.remote("b"), client.remote("target")
+    key, nowhere = client.give(DATA, a, b), Key.parse(b"SHA256-s1--nowhere")
+    a.fail("retrieve", RemoteRefused("broken"))
+    async with client.network() as network:
+        copying = Copying(network, client.settings(target), anywhere=True)
+        assert not await copying.applies(Candidate(nowhere))
+        assert await copying.applies(Candidate(key))
+        assert await copying.run(Candidate(key), client.notes)
+    assert client.holders(key) == {"a", "b", "target"}
+    assert client.notes.notes == ["from a...", "to target...", "from b...", "to target..."]
+
+
+@in_loop
+async def test_wanted_does_not_count_copies(client: Client) -> None:
+    a = client.remote("a")
+    key = client.give(DATA, a)
+    client.repository.logs.set_wanted(HERE, "include=f")
+    async with client.network(numcopies=2) as network:
+        assert await Getting(network, wanted=True).applies(Candidate(key, "f"))
+        assert not await Getting(network, wanted=True).applies(Candidate(key, "g"))
+        assert await Getting(network, wanted=True, auto=True).applies(Candidate(key, "g"))
