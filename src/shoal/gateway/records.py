@@ -23,6 +23,7 @@ T = TypeVar("T")
 _LANE: Final = Lane("records")
 _MOST_FOUND: Final = 10_000  # keys that wait to be compared with the log
 _COMPARED_AT_ONCE: Final = 50
+_GATHER: Final = 0.02  # seconds in which more is found that git can be asked about together
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -99,9 +100,11 @@ class RepositoryRecords:
 
     async def _compare(self) -> None:
         while self._found:
-            count = min(len(self._found), _COMPARED_AT_ONCE)
-            some = [self._found.popleft() for _ in range(count)]
-            await in_thread(partial(self._compare_some, some))
+            await asyncio.sleep(_GATHER)
+            for _ in range(0, len(self._found), _COMPARED_AT_ONCE):
+                count = min(len(self._found), _COMPARED_AT_ONCE)
+                some = [self._found.popleft() for _ in range(count)]
+                await in_thread(partial(self._compare_some, some))
 
     def _compare_some(self, found: Sequence[tuple[Key, UUID]]) -> None:
         with suppress(OSError, ShoalError):  # nobody waits for it
