@@ -107,6 +107,8 @@ class _Shown:
             yield f"an upload: to {where}"
         elif put.reason == "already there":
             yield f"an upload: nowhere, no other node wants it; it is on {where}"
+        elif put.reason == "no nodes":
+            yield "an upload: nowhere, the cluster has no nodes here"
         else:
             unwanted = f"to {where}" if where else "refused"
             yield f"an upload: no node wants it; {unwanted} (git config shoal.unwanted)"

@@ -51,8 +51,8 @@ class NodeView:
 @dataclass(frozen=True, slots=True)
 class Put:
     """What an upload through the gateway would do now, if all nodes could take it: store the
-    key on `nodes`; `reason` is "wanted", "already there" or "unwanted" (nobody wants it, so
-    git config shoal.unwanted decides)."""
+    key on `nodes`; `reason` is "wanted", "already there", "unwanted" (nobody wants it, so git
+    config shoal.unwanted decides) or "no nodes"."""
 
     nodes: tuple[UUID, ...]
     reason: str
@@ -162,5 +162,7 @@ def _put(session: Session, cluster: Cluster, key: Key, file: str | None) -> Put:
     there = tuple(node for node in nodes if node not in lacking)
     if there:
         return Put(there, "already there")
+    if not nodes:
+        return Put((), "no nodes")
     most = {Unwanted.ALL: len(lacking), Unwanted.ONE: 1, Unwanted.NONE: 0}
     return Put(tuple(lacking[: most[unwanted_of(session.repository.config)]]), "unwanted")

@@ -289,7 +289,7 @@ class _Case:
         if down:
             clauses.append(f"{self._names(down)} cannot be reached")
         if self.goal is Goal.HEAL and len(self._counted(end)) < self.needed:
-            clauses.append("no node with enough space is left")
+            clauses.append("no other node can take it")
         return ", ".join(clauses)
 
     def _why_it_stays(self, end: frozenset[UUID], drop_from: Sequence[UUID]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,13 @@ def test_the_ranking_of_balanced_nodes(three: FleetOfThree) -> None:
     assert not by_node[chosen].now.matches  # enough copies are in the group
     after = {uuid: node.rebalanced for uuid, node in by_node.items()}
     assert {u for u, one in after.items() if one is not None and one.matches} == {chosen}
+
+
+def test_an_upload_to_a_cluster_without_nodes(three: FleetOfThree) -> None:
+    key = three.give(b"three")
+    empty = replace(three.cluster(), nodes=(), remotes=())
+    with closing(Session(three.client.repository)) as session:
+        world = ClusterWorld(session, empty, {HERE})
+        found = view_key(session, empty, world, Candidate(key), {})
+        assert found.put == Put((), "no nodes")
+        assert found.nodes == ()

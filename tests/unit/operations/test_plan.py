@@ -92,7 +92,7 @@ class TestHeal:
         nobody = dict.fromkeys((A, B, C), "nothing")
         case = world(A, wanted=nobody, numcopies=3, max_sizes={B: 99})
         plan = case.plan(Goal.HEAL, KEY)
-        assert plan == KeyPlan(KEY, (C,), (), "1 of 3 copies", "no node with enough space is left")
+        assert plan == KeyPlan(KEY, (C,), (), "1 of 3 copies", "no other node can take it")
 
     def test_a_key_that_cannot_be_read(self) -> None:
         plan = world(A, down={A}).plan(Goal.HEAL, KEY)
