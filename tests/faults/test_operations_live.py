@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from tests.support.gateway import Gateway, objects_of, served
+from tests.support.gateway import Gateway, left_behind, objects_of, served
 from tests.support.quick_cluster import (
     Traffic,
     assert_whole,
@@ -81,7 +81,7 @@ def disturbed(
     gateway: Gateway, going_on: Traffic, disturb: Callable[[Gateway], None], *words: str
 ) -> None:
     """Run an operation that is disturbed in the middle, then again until it is complete."""
-    operation = begin(gateway, *words, "--limit-rate=800kB")
+    operation = begin(gateway, *words, "--limit-rate=500kB")
     wait_until(operation.is_at_work)
     assert going_on.stored
     disturb(gateway)
@@ -104,7 +104,7 @@ def gateway(world: World) -> Gateway:
 
 @pytest.mark.parametrize("disturb", DISTURBANCES)
 def test_rebalance(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
-    contents = some_contents(Random(1), 30)
+    contents = some_contents(Random(1), 20, 60_000)
     fill(gateway, contents, "node3")
     want_all(gateway, BALANCED)
     with served(gateway), traffic(gateway, contents) as going_on:
@@ -120,7 +120,7 @@ def test_rebalance(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None
 
 @pytest.mark.parametrize("disturb", DISTURBANCES)
 def test_drain(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
-    contents = some_contents(Random(2), 30)
+    contents = some_contents(Random(2), 20, 60_000)
     want_all(gateway, BALANCED)
     fill(gateway, contents, "node2", "node3")
     with served(gateway), traffic(gateway, contents) as going_on:
@@ -137,7 +137,7 @@ def test_drain(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
 
 @pytest.mark.parametrize("disturb", DISTURBANCES)
 def test_heal(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
-    contents = some_contents(Random(3), 30)
+    contents = some_contents(Random(3), 20, 60_000)
     fill(gateway, contents, "node1", "node2")
     want(gateway, node1="anything", node2="anything", node3="anything")
     for key in list(contents)[::2]:
@@ -160,3 +160,20 @@ def test_two_operators_at_once(gateway: Gateway) -> None:
         assert code == 0, shown
     assert_whole(gateway, contents, copies=2)
     assert run(gateway, "rebalance") == (0, "0 copies (0 B) and 0 drops (0 B) done\n")
+
+
+def test_ctrl_c_ends_it_cleanly(gateway: Gateway) -> None:
+    contents = some_contents(Random(5), 30)
+    fill(gateway, contents, "node1")
+    want_all(gateway, BALANCED)
+    operation = begin(gateway, "rebalance", "--limit-rate=300kB")
+    wait_until(operation.is_at_work)
+    operation.process.send_signal(signal.SIGINT)
+    code, shown = operation.end()
+    assert code == 130
+    assert "Traceback" not in shown
+    assert "Ended early: it was interrupted. Run it again to go on." in shown
+    assert_whole(gateway, contents)
+    assert not [name for node in gateway.nodes for name in left_behind(node)]
+    assert run(gateway, "rebalance")[0] == 0
+    assert_whole(gateway, contents, copies=2)

@@ -130,8 +130,8 @@ class Traffic:
     def store(self) -> None:
         """Store contents until it is over."""
         dice = Random(1)
-        while not self.over.wait(0.02):
-            content = dice.randbytes(dice.randrange(1, 50_000))
+        while not self.over.wait(0.05):
+            content = dice.randbytes(dice.randrange(1, 20_000))
             key = key_of(content)
             try:
                 answer = self.client.put(key, content)
@@ -144,7 +144,7 @@ class Traffic:
     def fetch(self) -> None:
         """Fetch contents until it is over. What comes must be right."""
         dice = Random(2)
-        while not self.over.wait(0.02):
+        while not self.over.wait(0.05):
             key, content = dice.choice(list(self.contents.items()))
             try:
                 answer = self.client.get(key)
