@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shoal.cli.arguments import Parser
 from shoal.cli.clusterwork import add_plan, count, node_called
 from shoal.cli.context import Context
+from shoal.cli.output import Subject
 from shoal.cli.patiently import run_patiently
 from shoal.remotes.settings import Kind
 
@@ -43,9 +44,10 @@ def run(args: argparse.Namespace, context: Context) -> int:
     cluster = choose_cluster(session, args.cluster)
     node = node_called(context, cluster, args.node)
     if args.undo:
-        unmark(session.logs, node, args.node)
-        context.out.note(f"{args.node} stays, as it was configured before")
-        return 0
+        with context.out.item(Subject(text=args.node), given=[args.node]) as item:
+            unmark(session.logs, node, args.node)
+            item.note("stays, as it was configured before")
+        return context.out.exit_code
     check_may_drain(session, node, args.node)
     return run_patiently(_drain(args, context, cluster, node))
 

@@ -105,13 +105,12 @@ def test_draining_and_taking_it_back(gateway: Gateway, capsys: pytest.CaptureFix
     assert code == 0
     assert "node1 is empty. To take it out of the cluster:\n  git config --unset" in out
     assert logged(gateway, KEY) == {"node2"}
-    code, out, _ = shown(capsys, "drain", "node1", "--undo")
-    assert (code, out) == (
-        0,
-        "(node1 stays, as it was configured before)\n(recording state in git...)\n",
-    )
-    code, _, err = shown(capsys, "drain", "node1", "--undo")
-    assert (code, err) == (1, "shoal: node1 is not being drained\n")
+    code, out, _ = shown(capsys, "drain", "node1", "--undo", "--json")
+    (record,) = records(out)
+    assert (code, record["success"], record["input"]) == (0, True, ["node1"])
+    code, out, err = shown(capsys, "drain", "node1", "--undo")
+    assert (code, out) == (1, "cluster drain node1 \nfailed\n")
+    assert err == "shoal: node1 is not being drained\ncluster drain: 1 failed\n"
     code, _, err = shown(capsys, "drain", "gateway", "--yes")
     assert (code, err) == (1, 'shoal: "gateway" is no node of the cluster mycluster\n')
 

@@ -236,3 +236,14 @@ def test_explanations_are_lines_in_brackets_where_nobody_reads_a_list(
         silent.explain("c matches")
         silent.flush()
     assert capfd.readouterr() == ("[ a matches ]\n", "[ b matches ]\n")
+
+
+def test_a_meter_is_overwritten_by_what_is_shown_next(capfd: pytest.CaptureFixture[str]) -> None:
+    out = Output("cluster scrub")
+    out.meter("nobody looks")
+    out.has_meter = True
+    out.meter("n1: 5 keys")
+    out.meter("n1: 6 keys")  # too soon after the last one
+    out.line("n1: done")
+    out.flush()
+    assert capfd.readouterr().out == f"{'n1: 5 keys':<30}\r{'':<30}\rn1: done\n"
