@@ -133,9 +133,8 @@ def _add_up(answers: IO[bytes]) -> dict[bytes, int]:
             raise GitError("cat-file", 1, f"a blob of the git-annex branch is missing: {header!r}")
         log = answers.read(int(length) + 1)
         size = int(number)
-        for name, status in presence.statuses(log).items():
-            if status == b"1":
-                sums[name] = sums.get(name, 0) + size
+        for name in presence.present(log):
+            sums[name] = sums.get(name, 0) + size
     return sums
 
 

@@ -36,6 +36,7 @@ class Line:
 
 # The clock as parse_clock takes it: lines with another one must not be found.
 _LINE = re.compile(rb"^([+-]?[0-9]+(?:\.[0-9]+)?s?) ([10X]) (.*)$", re.MULTILINE)
+_PRESENT = re.compile(rb"^[+-]?[0-9]+(?:\.[0-9]+)?s? 1 (.*)$", re.MULTILINE)
 _STATUS = {status.value: status for status in Status}
 
 
@@ -73,7 +74,9 @@ def statuses(log: bytes) -> dict[bytes, bytes]:
 
 
 def present(log: bytes) -> list[bytes]:
-    """Give the INFOs that are present, sorted."""
+    """Give the INFOs that are present, sorted. Fastest where nothing else is in the log."""
+    if b" 0 " not in log and b" X " not in log and b"\r" not in log:
+        return sorted(set(_PRESENT.findall(log)))
     return sorted(info for info, status in statuses(log).items() if status == b"1")
 
 

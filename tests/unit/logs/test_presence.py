@@ -63,3 +63,10 @@ def test_a_clock_has_any_number_of_digits() -> None:
     log = b"%s 1 a\n5s 0 a\n" % nines
     assert presence.statuses(log) == {b"a": b"1"}
     assert presence.maybe_add(log, b"a", Status.MISSING, _NOW) == b"1" + b"0" * 5000 + b"s 0 a\n"
+
+
+def test_present_is_found_in_the_same_way_with_and_without_other_lines() -> None:
+    log = b"2s 1 b\n1s 1 a\n1s 1 b\n+3.5 1 c\nx 1 d\n1s 1 \n1s 1 e 1\n"
+    assert presence.present(log) == [b"", b"a", b"b", b"c", b"e 1"]
+    assert presence.present(log + b"1s 0 f\n") == presence.present(log)
+    assert presence.present(log.replace(b"\n", b"\r")) == presence.present(log)
