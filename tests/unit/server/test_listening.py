@@ -24,10 +24,11 @@ from shoal.server.options import Limits, Listening
 from shoal.server.permissions import EVERYTHING, Permissions, User
 from shoal.server.repositories import OneRepository
 from tests.support.loop import in_loop
-from tests.support.memory_remote import MEMORY_UUID, MemoryRemote
+from tests.support.memory_remote import MEMORY_UUID, MemoryRemote, key_of
 from tests.support.served import FixedSite, read_answer, request_bytes
 
 ASK = request_bytes("POST", f"/git-annex/{MEMORY_UUID}/v4/gettimestamp?clientuuid=c")
+KEY = key_of(b"x")
 
 
 def sockets(listening: Listening) -> list[socket.socket]:
@@ -37,14 +38,15 @@ def sockets(listening: Listening) -> list[socket.socket]:
 @asynccontextmanager
 async def answering(
     opened: list[socket.socket], tls: ssl.SSLContext | None = None
-) -> AsyncIterator[None]:
+) -> AsyncIterator[MemoryRemote]:
     """Serve a MemoryRemote on sockets."""
+    remote = MemoryRemote(at_once=True)
     users = {"alice": User(b"sesame", EVERYTHING)}
     permissions = Permissions(users=users) if tls else Permissions(EVERYTHING)
-    directory = OneRepository(FixedSite({MEMORY_UUID: MemoryRemote()}, 8))
+    directory = OneRepository(FixedSite({MEMORY_UUID: remote}, 8))
     server = Server(App(directory, permissions, Limits()), Limits())
     async with Listener(opened, server, tls):
-        yield
+        yield remote
     await server.shutdown(1)
 
 
@@ -161,12 +163,15 @@ async def test_tls_lets_users_in(tmp_path: Path) -> None:
     opened = sockets(listening)
     port = opened[0].getsockname()[1]
     trusting = ssl.create_default_context(cafile=str(certificate))
-    async with answering(opened, tls):
+    async with answering(opened, tls) as remote:
         alice = Credentials("alice", "sesame").header()
-        path = f"/git-annex/{MEMORY_UUID}/v4/gettimestamp?clientuuid=c"
-        request = request_bytes("POST", path, headers={"Authorization": alice})
-        connection = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
-        assert await ask(*connection, request) == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+        for endpoint in ("gettimestamp?clientuuid=c", f"checkpresent?clientuuid=c&key={KEY}"):
+            path = f"/git-annex/{MEMORY_UUID}/v4/{endpoint}"
+            writer.write(request_bytes("POST", path, headers={"Authorization": alice}))
+            assert (await read_answer(reader)).status == 200
+        writer.close()
+        assert remote.calls == [("timestamp", None), ("present_at_once", KEY)]
         connection = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
         assert await ask(*connection) == 401
 
