@@ -53,6 +53,10 @@ class TestHeal:
         plan = world(A, wanted=nobody, numcopies=2, max_sizes={B: 500, C: 900}).plan(Goal.HEAL, KEY)
         assert plan == KeyPlan(KEY, (C,), (), "1 of 2 copies")
 
+    def test_a_copy_for_numcopies_may_make_others_want_it(self) -> None:
+        case = world(A, wanted={A: "nothing", B: "nothing", C: "copies=2"}, numcopies=2)
+        assert what(case.plan(Goal.HEAL, KEY)) == ({B, C}, set())
+
     def test_an_untrusted_node_does_not_make_a_copy(self) -> None:
         nobody = dict.fromkeys((A, B, C), "nothing")
         case = world(A, wanted=nobody, numcopies=2, trusts={B: TrustLevel.UNTRUSTED})
@@ -201,13 +205,16 @@ class TestDrain:
         assert plan == KeyPlan(KEY, (B,), (A,), "wanted by r2, 0 of 1 copies, leaves r1")
 
     def test_the_leaving_node_is_in_no_group(self) -> None:
-        """Without A the other two make up the balanced group."""
+        """Without it the other two make up the balanced group, so one of them wants the key,
+        also when the leaving node was the group's choice."""
         nodes = (A, B, C)
-        case = world(A, wanted=dict.fromkeys(nodes, "balanced=g"), groups=in_group("g"))
-        copies, drops = what(case.plan(Goal.DRAIN, KEY, A))
-        assert len(copies) == 1
-        assert copies < {B, C}
-        assert drops == {A}
+        case = world(wanted=dict.fromkeys(nodes, "balanced=g"), groups=in_group("g"))
+        for leaving in nodes:
+            case.have[KEY] = {leaving}
+            plan = case.plan(Goal.DRAIN, KEY, leaving)
+            assert plan is not None
+            assert (len(plan.copy_to), plan.drop_from) == (1, (leaving,))
+            assert plan.reason.startswith("wanted by ")
 
     def test_where_nobody_wants_it_any_node_with_room_takes_it(self) -> None:
         nobody = dict.fromkeys((A, B, C), "nothing")
