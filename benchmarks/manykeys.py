@@ -28,12 +28,12 @@ def make_repository(path: Path, keys: int, nodes: Sequence[UUID], copies: int) -
     )
     assert feed.stdin is not None
     feed.stdin.writelines(_commit(b"git-annex", tip.encode()))
-    for number, key in _keys(keys):
+    for number, key in keys_of(keys):
         holders = [nodes[(number + i) % len(nodes)] for i in range(copies)]
         log = b"".join(b"%ds 1 %s\n" % (_CLOCK, node.encode()) for node in holders)
         feed.stdin.writelines(_file(b"100644", location.path(key).encode(), log))
     feed.stdin.writelines(_commit(b"main", b""))
-    for number, key in _keys(keys):
+    for number, key in keys_of(keys):
         name = b"%d/%d.dat" % (number // _PER_DIRECTORY, number)
         target = b"../.git/annex/objects/x/y/%s/%s" % (bytes(key), bytes(key))
         feed.stdin.writelines(_file(b"120000", name, target))
@@ -44,7 +44,8 @@ def make_repository(path: Path, keys: int, nodes: Sequence[UUID], copies: int) -
     run("git", "symbolic-ref", "HEAD", "refs/heads/main", cwd=path)
 
 
-def _keys(count: int) -> Iterator[tuple[int, Key]]:
+def keys_of(count: int) -> Iterator[tuple[int, Key]]:
+    """Give the keys of a repository with so many files, each with the number of its file."""
     for number in range(count):
         digest = hashlib.sha256(b"%d" % number).hexdigest().encode()
         yield number, Key(b"SHA256E", digest + b".dat", 1 + number * 7919 % 1_000_000)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 _GROUP = 20_000  # keys for which the history is read once
 _FEW = 4  # keys for which git is faster one by one
 _BATCH = 2000  # changes whose logs are read at once
-_KEPT = 50_000  # logs kept, since one change's old version is another's new one
+_KEPT = 50_000  # logs and keys kept, since one change's old version is another's new one
 _NOWHERE: frozenset[UUID] = frozenset()
 
 
@@ -41,6 +41,7 @@ class History:
         self._repository = repository
         self._options = tuple(options)
         self._present: dict[bytes, frozenset[UUID]] = {}  # by blob
+        self._keys: dict[bytes, Key | None] = {}  # by path
 
     def of_keys(
         self, works: Iterable[T], key_of: Callable[[T], Key]
@@ -59,10 +60,9 @@ class History:
 
     def of_all_keys(self) -> Iterator[tuple[Key, Change]]:
         """Give all changes of all location logs."""
-        levels = self._repository.branch_hash_levels
         rest = branch_changes(self._repository.git, BRANCH, self._options)
         while batch := list(islice(rest, _BATCH)):
-            located = [(key, c) for c in batch if (key := location.key_of(c.path, levels))]
+            located = [(key, c) for c in batch if (key := self._key_of(c.path))]
             self._read(found for _, found in located)
             for key, found in located:
                 if one := change(found.time, self._present[found.old], self._present[found.new]):
@@ -73,7 +73,6 @@ class History:
 
         The whole history counts: `options` do not limit it.
         """
-        levels = self._repository.branch_hash_levels
         order = ("--date-order", "--reverse")
         rest = branch_changes(self._repository.git, BRANCH, order)
         while batch := list(islice(rest, _BATCH)):
@@ -81,7 +80,7 @@ class History:
                 (found, key)
                 for found in batch
                 if not is_nothing(found.new)
-                and ((key := location.key_of(found.path, levels)) or found.path == _TRUST)
+                and ((key := self._key_of(found.path)) or found.path == _TRUST)
             ]
             logs = self._contents([found.new for found, _ in wanted])
             for (found, key), log in zip(wanted, logs, strict=True):
@@ -91,6 +90,14 @@ class History:
                     history.add_trust(log)
                 if (row := rows.add(found.time, history)) is not None:
                     yield found.time, row
+
+    def _key_of(self, path: bytes) -> Key | None:
+        """Give the key whose location log is at `path`, if any. The same logs come again."""
+        if path not in self._keys:
+            if len(self._keys) > _KEPT:
+                self._keys.clear()
+            self._keys[path] = location.key_of(path, self._repository.branch_hash_levels)
+        return self._keys[path]
 
     def _finder(self, paths: Sequence[bytes]) -> Callable[[bytes], list[FileChange]]:
         """Give what finds the changes of each of `paths`."""

@@ -210,8 +210,10 @@ class Selection:
             unknown = "".join(f"error: pathspec '{path}' {_UNKNOWN}\n" for path in args.paths)
             self._context.out.error(f"{unknown}Did you forget to 'git add'?")
             return iter(())
-        files = self._context.session.work_tree.annexed(args.paths, self._context.out.error)
-        return (_of_file(file) for file in files)
+        tree = self._context.session.work_tree
+        files = tree.annexed(args.paths, self._context.out.error)
+        # Those that were deleted, but not yet from the index, are passed over.
+        return (_of_file(file) for file in files if os.path.lexists(tree.full(file.path)))
 
     def _batch(self) -> Iterator[Work]:
         tree = self._context.session.work_tree
