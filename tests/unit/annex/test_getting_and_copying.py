@@ -202,3 +202,13 @@ async def test_wanted_does_not_count_copies(client: Client) -> None:
         assert await Getting(network, wanted=True).applies(Candidate(key, "f"))
         assert not await Getting(network, wanted=True).applies(Candidate(key, "g"))
         assert await Getting(network, wanted=True, auto=True).applies(Candidate(key, "g"))
+
+
+@in_loop
+async def test_from_anywhere_what_is_there_is_not_sent(client: Client) -> None:
+    a, target = client.remote("a"), client.remote("target")
+    key = client.give(DATA, a, target)
+    async with client.network() as network:
+        copying = Copying(network, client.settings(target), anywhere=True)
+        assert await copying.run(Candidate(key), client.notes)
+    assert [verb for verb, _ in (*a.calls, *target.calls)] == ["check_present"]
