@@ -118,8 +118,9 @@ SCRIPTS = sorted(path.stem for path in _SCRIPTS.glob("*.txt"))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts(twins: Twins, name: str) -> None:
+def test_scripts(twins: Twins, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the commands of a file, one a line. `!` is for sh, `@` names where to begin."""
+    monkeypatch.setenv("EDITOR", "sh ../editor")  # which a script may write
     lines = (_SCRIPTS / f"{name}.txt").read_text().splitlines()
     cwd = lines.pop(0)[1:].strip() if lines[0].startswith("@") else "here"
     compare(twins, lines, cwd)

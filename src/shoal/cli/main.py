@@ -50,6 +50,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("untrust", "trust", "do not trust a repository"),
             ("updatecluster", "updatecluster", "update records of cluster nodes"),
             ("updateproxy", "updatecluster", "update records with proxy configuration"),
+            ("vicfg", "vicfg", "edit configuration in git-annex branch"),
             ("wanted", "wanted", "get or set preferred content expression"),
         ),
     ),

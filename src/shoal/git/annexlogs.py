@@ -28,6 +28,7 @@ from shoal.logs import (
     proxy,
     remote,
     required,
+    schedule,
     trust,
     uuid,
 )
@@ -305,6 +306,23 @@ class AnnexLogs:
         """Set the maximum size of a repository in bytes; 0 takes it away."""
         self._set(
             maxsize.PATH, repository, lambda log, now: maxsize.change(log, repository, size, now)
+        )
+
+    def schedules(self) -> dict[UUID, str]:
+        """Give the scheduled activities of each repository that has any, joined by `; `."""
+        return self._log(
+            schedule.PATH,
+            lambda log: {
+                uuid: "; ".join(map(os.fsdecode, texts))
+                for uuid, texts in schedule.parse(log).items()
+            },
+        )
+
+    def set_schedule(self, repository: UUID, activities: str) -> None:
+        """Set all scheduled activities of a repository, joined by `; `."""
+        texts = [os.fsencode(activities)] if activities else []
+        self._set(
+            schedule.PATH, repository, lambda log, now: schedule.change(log, repository, texts, now)
         )
 
     def config(self) -> dict[str, str]:

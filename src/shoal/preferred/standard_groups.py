@@ -23,10 +23,10 @@ STANDARD_GROUPS = {
     "incrementalbackup": (
         "((not copies=backup:1) and (not copies=incrementalbackup:1)) or approxlackingcopies=1"
     ),
-    "archive": _ARCHIVE,
     "smallarchive": (
         f"((include=*/archive/* or include=archive/*) and ({_ARCHIVE})) or approxlackingcopies=1"
     ),
+    "archive": _ARCHIVE,
     "source": "not (copies=1)",
     "manual": f"present and ({_CLIENT})",
     "public": "inpreferreddir",

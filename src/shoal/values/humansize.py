@@ -23,10 +23,10 @@ def rough_size(
     return f"{number} {unit.name}" + ("" if number == "1" else "s")
 
 
-def exact_size(size: int) -> str:
-    """Give a size with all its digits: `1.234567 MB`, `10.0 GB`."""
+def exact_size(size: int, *, long: bool = False) -> str:
+    """Give a size with all its digits: `1.234567 MB`, or `1.0 gigabytes` when `long`."""
     unit = _unit_of(size, BYTE_UNITS)
-    return f"{_in_units(size, unit)!r} {unit.abbreviation}"
+    return f"{_in_units(size, unit)!r} {f'{unit.name}s' if long else unit.abbreviation}"
 
 
 def _unit_of(size: int, units: Sequence[Unit]) -> Unit:
