@@ -2,9 +2,9 @@
 
 Threads that run Python at the same time take its lock from each other at every call to the
 system, which costs more than the calls do. So the short work of all disks is done by one thread,
-piece after piece. A disk may hang, though, and must not stop the others: when a piece takes long,
-another thread goes on with the rest, and work for that disk goes to threads of its own until it
-is prompt again.
+piece after piece. A disk may hang, though, and must not stop the others: when a piece takes too
+long, another thread goes on with the rest. Work for a disk that hangs, or where pieces are slow on
+average, goes to threads of its own until it is prompt again.
 
     lane of disk A ──┐           ┌── A is prompt ──> the one thread
     lane of disk B ──┴── queue ──┴── A is slow ────> up to 8 threads of lane A
@@ -25,7 +25,10 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-PROMPT: Final = 0.02  # seconds that a piece of work may take
+PROMPT: Final = 0.02  # seconds that a piece of work may take on average
+HANGS: Final = 0.1  # seconds that a piece may take before another thread goes on with the rest
+_WEIGHT: Final = 0.2  # of the newest piece in the average
+_WORST: Final = 5.0  # times PROMPT: some ten prompt pieces bring the average down again
 _THREADS: Final = 8  # of one lane that is slow
 _TOGETHER: Final = 0.001  # seconds; results of so much time are handed to an event loop at once
 _SETTLE: Final = 1.0  # seconds that a cancelled caller waits for its work to end
@@ -36,10 +39,20 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.slow = False  # its work goes to threads of its own
+        self._average = 0.0  # seconds that a piece lately took
         self._pool: ThreadPoolExecutor | None = None
         self._unfinished = 0
         self._idle: asyncio.Event | None = None
+
+    @property
+    def slow(self) -> bool:
+        """Whether its work goes to threads of its own."""
+        return self._average > PROMPT
+
+    def took(self, seconds: float) -> None:
+        """Note how long a piece took, or takes already. Called in threads."""
+        average = self._average * (1 - _WEIGHT) + seconds * _WEIGHT
+        self._average = min(average, _WORST * PROMPT)
 
     async def call(self, work: Callable[[], T]) -> T:
         """Give what `work`, run in a thread, gives, or raise what it raises.
@@ -77,8 +90,7 @@ class Lane:
     def _do_apart(self, piece: _Piece) -> None:
         began = time.monotonic()
         piece.do()
-        if time.monotonic() - began < PROMPT:
-            self.slow = False
+        self.took(time.monotonic() - began)
         _hand_over(deque([piece]))
 
     def finished(self) -> None:
@@ -161,6 +173,7 @@ class _Worker(threading.Thread):
         if not self.done:
             self._oldest = self.began
         piece.do()
+        piece.lane.took(time.monotonic() - self.began)
         self.began = 0.0
         self.done.append(piece)
 
@@ -187,12 +200,12 @@ class _Crew:
     def _watch(self) -> None:
         while True:
             self._working.wait()
-            time.sleep(PROMPT)
+            time.sleep(HANGS / 2)
             self._working.clear()
             leader, began = self.leader, self.leader.began
-            if began and time.monotonic() - began > PROMPT:
+            if began and time.monotonic() - began > HANGS:
                 assert leader.lane is not None
-                leader.lane.slow = True
+                leader.lane.took(HANGS / _WEIGHT)  # from now on it is slow
                 self._new_leader()
                 _hand_over(leader.done)
             if began or not self.queue.empty():
