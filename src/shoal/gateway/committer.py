@@ -90,7 +90,7 @@ class IdleCommitter:
             if self._pending >= self._most:
                 due = now
         if due > now:
-            self._timer = self._loop.call_later(due - now, self._look)
+            self._timer = self._loop.call_later(min(due - now, self._idle), self._look)
         elif self._task is not None and not self._task.done():
             self._timer = self._loop.call_later(self._idle, self._look)
         else:
@@ -112,4 +112,6 @@ class IdleCommitter:
                 self._pending = max(self._pending, 1)
                 self._deadline = time.monotonic() + self._latest
                 self._newest = self._deadline  # not before that, unless something changes
+                self._watched = True
+            self._look()
             self._complain(error)

@@ -124,6 +124,22 @@ async def test_a_commit_that_fails_is_tried_again_later() -> None:
 
 
 @in_loop
+async def test_a_commit_that_fails_is_tried_again_after_the_next_change() -> None:
+    branch = Branch()
+    branch.errors = [ConfigError("who are you?")]
+    told = asyncio.Event()
+    committer = IdleCommitter(
+        branch.commit, idle=0.01, latest=60, complain=lambda error: told.set()
+    )
+    committer.changed()
+    await told.wait()
+    committer.changed()
+    await branch.wait()
+    assert branch.commits == 1
+    await committer.aclose()
+
+
+@in_loop
 async def test_many_changes_are_committed_at_once() -> None:
     branch = Branch()
     committer = IdleCommitter(branch.commit, idle=60, latest=60, most=100)
