@@ -10,7 +10,7 @@ from shoal.annex.network import is_on_this_machine
 from shoal.annex.reporting import report_places, report_unreachable
 from shoal.annex.reserving import Reserving
 from shoal.annex.sending import explain, send
-from shoal.errors import ConfigError, RemoteError, RemoteUnavailable
+from shoal.errors import ConfigError, NotEnoughSpace, RemoteError, RemoteUnavailable
 
 if TYPE_CHECKING:
     from shoal.annex.matching import Candidate
@@ -95,7 +95,7 @@ class Getting:
         try:
             remote = self._network.open(source)
             done = await send(self._network, candidate, remote, self._network.here, reporter)
-        except (RemoteError, ConfigError) as error:
+        except (RemoteError, ConfigError, NotEnoughSpace) as error:
             reporter.warning(explain(error, source))
             return False
         if not done.stored:

@@ -10,6 +10,7 @@ import os
 
 from shoal.errors import NotEnoughSpace
 from shoal.git.transfers import TransferLog
+from shoal.values.humansize import rough_size
 from shoal.values.key import Key
 from shoal.values.size import parse_size
 
@@ -49,6 +50,6 @@ def check_reserve(
     missing = needed + to_come - free_bytes(annex_dir)
     if missing > 0:
         raise NotEnoughSpace(
-            f"not enough free space, need {missing} more bytes",
-            hint="free some space, or adjust annex.diskreserve",
+            f"not enough free space, need {rough_size(missing, decimals=2)} more "
+            "(free some, or adjust annex.diskreserve)",
         )
