@@ -22,7 +22,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         return _show(context)
     number = _read(args.number[0], context.command)
     logs = context.repository.logs
-    with context.out.item(Subject(text=args.number[0]), given=args.number):
+    with context.out.item(Subject(text=str(number)), given=args.number):
         if context.command == "numcopies":
             logs.set_numcopies(number)
         else:

@@ -201,6 +201,7 @@ def test_options_that_need_files() -> None:
         ("not ( in=here or in=b ) or copies=3", "( not ( in=here[TRUE] ) ) or copies=3[FALSE]"),
         ("include=x or in=b", "include=x[FALSE] or in=b[TRUE]"),
         ("want-get-by=b lackingcopies=1", "want-get-by[TRUE] and lackingcopies[FALSE]"),
+        ("largerthan=1kb", "largerthan=1kb[FALSE]"),
         ("or nothing", ""),
     ],
 )  # fmt: skip

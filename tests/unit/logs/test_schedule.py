@@ -15,7 +15,7 @@ from shoal.logs.schedule import canonical_activities
         ("fsck self 1h every month at 3 AM;", "fsck self 1h every month at 3 AM"),
         ("fsck u 90m every year at 4:00 PM", "fsck u 1h30m every year at 4 PM"),
         ("fsck u 90 every week at 0:05", "fsck u 1m30s every week at 12:05 AM"),
-        ("fsck u 9s on day 3 of every year at 16:30", "fsck u 9s on day 3 of every year at 4:30 PM"),
+        ("fsck u 9 on day 3 of every year at 16:30", "fsck u 9s on day 3 of every year at 4:30 PM"),
         ("fsck a 1h every week divisible by 2 at 12 PM ;  fsck b 1h every day at 12 AM",
          "fsck a 1h weeks divisible by 2 at 12 PM; fsck b 1h every day at 12 AM"),
     ],
