@@ -47,6 +47,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.db.reposizedb import Change, LiveChange
@@ -102,6 +103,14 @@ class Decision:
         return Reservation(self._sizes, live)
 
 
+@dataclass(slots=True)
+class _Reserved:
+    """The reservations of one key in one repository, which need `size` bytes together."""
+
+    size: int
+    changes: set[LiveChange]
+
+
 class RepoSizes:
     """The sizes of all repositories that a git-annex branch knows. Thread-safe."""
 
@@ -111,7 +120,8 @@ class RepoSizes:
         self._counting = threading.Lock()
         self._count = SizeCount(repository, self._shared.stored_sizes, self._shared.store_sizes)
         self._reserving = threading.Lock()  # for what follows
-        self._reserved: dict[tuple[UUID, Key], set[LiveChange]] = {}
+        self._reserved: dict[tuple[UUID, Key], _Reserved] = {}
+        self._room: dict[UUID, int] = {}  # the sum of what is reserved, in bytes
         repository.logs.on_locations(self.settle)
 
     @property
@@ -138,15 +148,17 @@ class RepoSizes:
         self._shared.open()
         others = self._shared.others()
         with self._reserving:
-            pending = set(self._reserved)
-        if others:
+            coming = dict(self._room)
+            theirs = {(live.repo, live.key) for live in others} - self._reserved.keys()
+        if theirs:
             self._repository.branch.notice()
-            pending |= {(live.repo, live.key) for live in others}
-        coming = [place for place in pending if not self._has(*place)]
+        for repo, key in theirs:
+            if not self._has(repo, key):
+                coming[repo] = coming.get(repo, 0) + (key.size or 0)
         found = self.sizes()
-        for repo, key in coming:
+        for repo, size in coming.items():
             if repo in found:
-                found[repo] += key.size or 0
+                found[repo] += size
         return found
 
     def live_size(self, repo: UUID) -> int | None:
@@ -180,13 +192,19 @@ class RepoSizes:
 
     def remember(self, live: LiveChange) -> None:
         """Count a change that this process is about to make."""
+        size = 0 if self._has(live.repo, live.key) else live.key.size or 0
         with self._reserving:
-            self._reserved.setdefault((live.repo, live.key), set()).add(live)
+            reserved = self._reserved.get((live.repo, live.key))
+            if reserved is None:
+                reserved = self._reserved[live.repo, live.key] = _Reserved(size, set())
+                self._room[live.repo] = self._room.get(live.repo, 0) + size
+            reserved.changes.add(live)
 
     def is_pending(self, live: LiveChange) -> bool:
         """Tell whether a change was neither settled nor cancelled."""
         with self._reserving:
-            return live in self._reserved.get((live.repo, live.key), ())
+            reserved = self._reserved.get((live.repo, live.key))
+            return reserved is not None and live in reserved.changes
 
     def cancel(self, live: LiveChange) -> None:
         """Forget a change that will not be made."""
@@ -201,28 +219,31 @@ class RepoSizes:
             made = [
                 live
                 for repo, status in changes.items()
-                if status in (True, Status.PRESENT)
-                for live in self._reserved.get((repo, key), ())
+                if status in (True, Status.PRESENT) and (repo, key) in self._reserved
+                for live in self._reserved[repo, key].changes
             ]
         if made:
+            self._forget(made)  # the new log counts already
             self._shared.finish(made)
-            self._forget(made)
 
     def _forget(self, changes: list[LiveChange]) -> bool:
         """Count changes no longer; tell whether they did."""
         forgotten = False
         with self._reserving:
             for live in changes:
-                place = (live.repo, live.key)
-                if live in (pending := self._reserved.get(place, set())):
-                    forgotten = True
-                    pending.discard(live)
-                    if not pending:
-                        del self._reserved[place]
+                reserved = self._reserved.get((live.repo, live.key))
+                if reserved is None or live not in reserved.changes:
+                    continue
+                forgotten = True
+                reserved.changes.discard(live)
+                if not reserved.changes:
+                    self._room[live.repo] -= reserved.size
+                    del self._reserved[live.repo, live.key]
         return forgotten
 
     def close(self) -> None:
         """Tell others that this process reserves nothing any more. May be used again."""
         with self._reserving:
             self._reserved.clear()
+            self._room.clear()
         self._shared.close()
