@@ -48,6 +48,9 @@ def add_arguments(parser: Parser) -> None:
         "--directory", metavar="PATH", action=several, default=[],
         help="serve repositories in subdirectories of a directory",
     )  # fmt: skip
+    parser.add_argument(
+        "--git", action="store_true", help="let clients clone, fetch and push over http, too"
+    )
 
 
 def _add_listening(parser: Parser) -> None:
@@ -87,7 +90,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.server.run import ServerOptions, serve
 
     options = ServerOptions(
-        _listening(args), _permissions(args), _limits(args, config), workers.threads, workers.cpus
+        _listening(args),
+        _permissions(args),
+        _limits(args, config),
+        workers.threads,
+        workers.cpus,
+        git=args.git or config.get_bool("shoal.serve-git", False),
     )
     path = None if args.directory else context.repository.path
     serve(options, lambda: open_directory(path, tuple(args.directory), workers.jobs), os.environ)

@@ -32,6 +32,7 @@ from shoal.remotes.base import AlreadyPresent, Caller, Remote
 from shoal.remotes.content import AT_ONCE
 from shoal.server.answers import content_at_once, json_answer, plain_answer, present_at_once
 from shoal.server.downloads import send_key
+from shoal.server.githttp import GitHttp
 from shoal.server.http import send_and_drop_the_rest
 from shoal.server.locks import LockRegistry
 from shoal.server.messages import complain, public_status, public_text
@@ -47,8 +48,16 @@ _Handler = Callable[["App", web.BaseRequest, Request, Target], Awaitable[web.Str
 class App:
     """Answers requests. One for a whole server."""
 
-    def __init__(self, directory: Directory, permissions: Permissions, limits: Limits) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        permissions: Permissions,
+        limits: Limits,
+        git: GitHttp | None = None,
+    ) -> None:
+        """`git` answers git's own requests; None: they are unknown here."""
         self._directory = directory
+        self._git = git
         self._permissions = permissions
         self._limits = limits
         self._uploads = Uploads(limits)
@@ -129,6 +138,8 @@ class App:
             self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._git is not None and (answer := await self._git.answer(request)) is not None:
+            return answer
         asked = _understood(request.method, request.raw_path, request.headers)
         target = await self._directory.find(asked.server)
         if target is None:

@@ -26,6 +26,7 @@ class Found:
     path: str
     uuid: UUID
     may_serve_others: bool
+    below: str = ""  # the path below the directory that was looked through
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,13 @@ class Finder:
         for top in self._tops:
             os.listdir(top)
             for path in _repositories_below(top):
-                look = self._look_at(path)
+                look = self._look_at(path, top)
                 if look is not None:
                     seen[path] = look
         self._seen = seen
         return [look.found for look in seen.values() if look.found is not None]
 
-    def _look_at(self, path: str) -> _Look | None:
+    def _look_at(self, path: str, top: str) -> _Look | None:
         config = _config_file(path)
         try:
             status = os.stat(config)
@@ -70,10 +71,11 @@ class Finder:
                 text = file.read().lower()
         except OSError:
             return None
-        return _Look(signature, _read(path, config, text))
+        below = os.path.relpath(path, top)
+        return _Look(signature, _read(path, config, text, "" if below == "." else below))
 
 
-def _read(path: str, config: str, text: bytes) -> Found | None:
+def _read(path: str, config: str, text: bytes, below: str) -> Found | None:
     if b"uuid" not in text:
         return None
     status, out, _ = Git(None).ask("config", "--file", config, "annex.uuid")
@@ -83,7 +85,7 @@ def _read(path: str, config: str, text: bytes) -> Found | None:
         uuid = None
     if uuid is None:
         return None
-    return Found(path, uuid, any(mark in text for mark in _MARKS_OF_A_GATEWAY))
+    return Found(path, uuid, any(mark in text for mark in _MARKS_OF_A_GATEWAY), below)
 
 
 def _repositories_below(top: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from shoal.remotes.base import Remote
 from shoal.server.finding import Finder
 from shoal.server.messages import complain
 from shoal.server.repositories import OneRepository, RepositoriesBelow
-from shoal.server.target import Directory, Site
+from shoal.server.target import Directory, ServedGit, Site
 from shoal.values.uuid import UUID
 
 
@@ -21,6 +21,7 @@ class GatewaySite(Site):
     def __init__(self, repository: Repository, jobs: int) -> None:
         """Raises NotARepository when it is not initialised for git-annex."""
         super().__init__(jobs)
+        self._repository = repository
         self._served = Served(repository, complain=_complain_of_commit)
 
     async def remote(self, uuid: UUID) -> Remote | None:
@@ -31,6 +32,17 @@ class GatewaySite(Site):
 
     def remote_at_once(self, uuid: UUID) -> Remote | None:
         return self._served.remote_at_once(uuid)
+
+    async def served_git(self) -> ServedGit:
+        await asyncio.to_thread(self._repository.refresh_config)
+        config = self._repository.config
+        return ServedGit(
+            self._repository.git_dir,
+            self._repository.uuid,
+            is_bare=self._repository.is_bare,
+            url=config.get("annex.url"),
+            takes_pushes=config.get_bool("http.receivepack", True),
+        )
 
     async def aclose(self) -> None:
         await self._served.aclose()

@@ -57,9 +57,10 @@ async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamRes
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_app", "_silence")
+    __slots__ = ("_app", "_lost", "_silence")
 
     _app: Answering
+    _lost: asyncio.Event | None
     _silence: asyncio.TimerHandle | None
 
     @classmethod
@@ -77,6 +78,7 @@ class Connection(web.RequestHandler):
             auto_decompress=False,
         )
         connection._app = app
+        connection._lost = None
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,6 +89,8 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        if self._lost is not None:
+            self._lost.set()
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
@@ -95,6 +99,12 @@ class Connection(web.RequestHandler):
         self._silence = None
         if not self._request_count:
             self.force_close()
+
+    async def wait_until_lost(self) -> None:
+        """Return when the client has gone."""
+        if self.transport is not None:
+            self._lost = self._lost or asyncio.Event()
+            await self._lost.wait()
 
     @property
     def is_idle(self) -> bool:

@@ -78,12 +78,15 @@ class Permissions:
     users: Mapping[str, User] | None = None
     plain_http: bool = False
 
-    def check(self, need: Need, authorization: str | None, *, encrypted: bool) -> None:
-        """Let the request pass. Raises Denied; BadRequest when the header cannot be read."""
+    def check(self, need: Need, authorization: str | None, *, encrypted: bool) -> str | None:
+        """Let the request pass; give the name of who logged in, None for nobody.
+
+        Raises Denied; BadRequest when the header cannot be read.
+        """
         given = None if authorization is None else _read(authorization)
         user = self._login(given, encrypted)
         if need in (self.anonymous if user is None else user.may):
-            return
+            return None if user is None or given is None else given.user
         if user is None and not self.anonymous:
             raise Denied(401)
         raise Denied(401 if self.users is not None and given is None else 403)

@@ -36,6 +36,9 @@ class OneRepository(Directory):
         remote = self._site.remote_at_once(uuid)
         return None if remote is None else Target(remote, self._site)
 
+    async def find_path(self, path: str) -> Site | None:
+        return None if path else self._site
+
     async def aclose(self) -> None:
         await self._site.aclose()
 
@@ -84,6 +87,13 @@ class RepositoriesBelow(Directory):
                 return Target(remote, site)
         return None
 
+    async def find_path(self, path: str) -> Site | None:
+        found = self._at(path)
+        if found is None:
+            await self._look_again()
+            found = self._at(path)
+        return None if found is None else await self._site((found.path, found.uuid))
+
     async def aclose(self) -> None:
         if self._opening:
             await asyncio.wait(self._opening.values())
@@ -107,6 +117,10 @@ class RepositoriesBelow(Directory):
                 self._served_by[uuid] = found.uuid
                 return Target(remote, site)
         return None
+
+    def _at(self, path: str) -> Found | None:
+        """Give the repository whose path below its directory is `path`."""
+        return next((found for found in self._found.values() if found.below == path), None)
 
     def _candidates(self, uuid: UUID) -> list[Found]:
         """Give the repositories that may serve `uuid`, the likeliest first."""

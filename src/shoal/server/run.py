@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from shoal.server.app import App
+from shoal.server.githttp import GitHttp
 from shoal.server.http import Server
 from shoal.server.listening import Listener, listening_sockets, tls_context
 from shoal.server.messages import complain
@@ -37,6 +38,7 @@ class ServerOptions:
     limits: Limits = field(default_factory=Limits)
     threads: int = 32
     cpus: int | None = None
+    git: bool = False  # serve git itself, too
 
 
 def serve(
@@ -55,7 +57,7 @@ def serve(
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(options.threads, "shoal"))
         directory = await open_directory()
-        app = App(directory, options.permissions, options.limits)
+        app = App(directory, options.permissions, options.limits, _git(directory, options))
         server = Server(app, options.limits)
         stopped = _on_signals(loop)
         async with Listener(sockets, server, tls):
@@ -66,6 +68,10 @@ def serve(
         _end_without_hung_threads()
 
     asyncio.run(main())
+
+
+def _git(directory: Directory, options: ServerOptions) -> GitHttp | None:
+    return GitHttp(directory, options.permissions, options.limits) if options.git else None
 
 
 async def _drain(app: App, server: Server, limits: Limits) -> None:

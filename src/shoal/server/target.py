@@ -15,13 +15,14 @@ from shoal.values.uuid import UUID
 class Slots:
     """How many requests a repository serves at once; the others wait their turn.
 
-    Transfers and short requests have `jobs` slots each, so that a few slow uploads do not
+    Transfers, short requests and git have `jobs` slots each, so that a few slow uploads do not
     keep everybody from asking whether a key is present.
     """
 
     def __init__(self, jobs: int) -> None:
         self._transfers = asyncio.Semaphore(jobs)
         self._requests = asyncio.Semaphore(jobs)
+        self._git = asyncio.Semaphore(jobs)
 
     def transfer(self) -> AbstractAsyncContextManager[None]:
         """A slot for sending or receiving content."""
@@ -30,6 +31,22 @@ class Slots:
     def request(self) -> AbstractAsyncContextManager[None]:
         """A slot for a request that is answered at once."""
         return self._requests
+
+    def git(self) -> AbstractAsyncContextManager[None]:
+        """A slot for a git process that answers a request."""
+        return self._git
+
+
+@dataclass(frozen=True, slots=True)
+class ServedGit:
+    """A git repository as git's own requests see it. `url` is the P2P address that clients
+    should use, when one is configured; `takes_pushes`: not switched off there."""
+
+    git_dir: str
+    uuid: UUID
+    is_bare: bool
+    url: str | None = None
+    takes_pushes: bool = True
 
 
 class Site(ABC):
@@ -59,6 +76,10 @@ class Site(ABC):
         """As remote(), when that is known without waiting; else None. Never raises."""
         return None
 
+    async def served_git(self) -> ServedGit | None:
+        """Give what git's own requests need to know, as things are now; None: not for git."""
+        return None
+
     @abstractmethod
     async def aclose(self) -> None:
         """Commit what is to be committed, and close everything."""
@@ -81,6 +102,10 @@ class Directory(ABC):
 
     def find_at_once(self, uuid: UUID) -> Target | None:
         """As find(), when that is known without waiting; else None. Never raises."""
+        return None
+
+    async def find_path(self, path: str) -> Site | None:
+        """Give the repository that has `path` in URLs of git, None when there is none (now)."""
         return None
 
     @abstractmethod
