@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from shoal.errors import UsageError
+from shoal.values.record import record
 
 COMMANDS = {
     "configlist": "outputs relevant git configuration",
@@ -38,7 +39,7 @@ _FIELDS = frozenset({"remoteuuid", "autoinit"})
 _LIMITS = ("READONLY", "APPENDONLY", "LIMITED", "DIRECTORY")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GitCommand:
     """Something for git-shell."""
 
@@ -56,7 +57,7 @@ class GitCommand:
         return words[-1] if len(words) > 1 else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnnexCommand:
     """One of our own commands."""
 
@@ -65,7 +66,7 @@ class AnnexCommand:
     parameters: tuple[str, ...] = ()
     uuid: str | None = None
     force: bool = False
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = MappingProxyType({})
 
     @property
     def may_init(self) -> bool:
@@ -73,7 +74,7 @@ class AnnexCommand:
         return self.fields.get("autoinit") == "1"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What the environment (as set in authorized_keys) leaves of a user's powers."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from shoal.git.process import Git, GitError
 from shoal.git.watch import Watch
+from shoal.values.record import record
 
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off", ""})
@@ -160,7 +160,7 @@ class GitConfig:
             raise GitError("config", status, err)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoteConfig:
     """The settings of one remote: `remote.NAME.annex-X`, else `annex.X`."""
 

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ContentLocked, ShoalError
 from shoal.git.contentlock import ContentLock, Promises, SharedLock
-from shoal.git.diskreserve import check_reserve
 from shoal.git.objectsettings import ObjectSettings
 from shoal.git.removal import Removal
 from shoal.git.transfers import TransferLog
@@ -180,6 +179,7 @@ class ObjectStore:
         `size` in bytes is for a key that does not say its own. Raises InsecureKey,
         NotEnoughSpace, TransferInProgress.
         """
+        from shoal.git.diskreserve import check_reserve  # only those who receive need it
         from shoal.git.receive import Receiving
 
         self.check_allowed(key)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shoal.git.contentlock import ContentLocks, Promises
-from shoal.git.diskreserve import parse_reserve
 from shoal.git.freezing import Freezer
 from shoal.git.othertmp import OtherTmp
 from shoal.git.transfers import TransferLog
@@ -19,14 +17,16 @@ if TYPE_CHECKING:
     from shoal.git.unlocked import UnlockedFiles
 
 
-@dataclass(frozen=True)
 class ObjectSettings:
     """What follows from one state of the configuration; made anew when that changes."""
 
-    repository: Repository
-    locker: Locker
-    generation: int  # of the configuration
-    promises: Promises
+    def __init__(
+        self, repository: Repository, locker: Locker, generation: int, promises: Promises
+    ) -> None:
+        self.repository = repository
+        self.locker = locker
+        self.generation = generation  # of the configuration
+        self.promises = promises
 
     @cached_property
     def orders(self) -> tuple[bool, ...]:
@@ -54,6 +54,8 @@ class ObjectSettings:
 
     @cached_property
     def reserve(self) -> int:
+        from shoal.git.diskreserve import parse_reserve  # only those who receive need it
+
         return parse_reserve(self.repository.config.get("annex.diskreserve"))
 
     @cached_property

@@ -11,14 +11,15 @@ import contextlib
 import os
 import re
 import stat
-from dataclasses import dataclass
+
+from shoal.values.record import record
 
 _GROUP = frozenset({"1", "group", "true"})
 _ALL = frozenset({"2", "all", "world", "everybody"})
 _OCTAL = re.compile(r"[0-7]+")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Permissions:
     """How a repository is shared: `exact` mode of its files, or bits `added` to them."""
 

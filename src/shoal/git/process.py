@@ -12,11 +12,12 @@ import shlex
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import IO
 
 from shoal import debug
 from shoal.errors import ShoalError
+from shoal.values.record import record, replaced
 
 _OF_ANOTHER_REPOSITORY = (
     "GIT_DIR",
@@ -58,7 +59,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env | dict(extra or {})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Git:
     """Runs git commands in one repository. Thread-safe: it holds no process.
 
@@ -70,18 +71,18 @@ class Git:
 
     git_dir: str | None
     work_tree: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     inherited: tuple[int, ...] = ()
     settings: tuple[str, ...] = ()  # configuration for each command, as for `git -c`
 
     def with_settings(self, *settings: str) -> Git:
         """Give a runner for the same repository with configuration of its own."""
-        return replace(self, settings=(*self.settings, *settings))
+        return replaced(self, settings=(*self.settings, *settings))
 
     def with_environment(self, *inherited: int, **extra: str) -> Git:
         """Give a runner for the same repository with more in its environment."""
         files = (*self.inherited, *inherited)
-        return replace(self, environment={**self.environment, **extra}, inherited=files)
+        return replaced(self, environment={**self.environment, **extra}, inherited=files)
 
     def words(self, *args: str) -> list[str]:
         """Give the whole command line for the git command `args`."""
@@ -206,7 +207,7 @@ def _text_of(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GitObject:
     """An object of the repository."""
 

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from shoal.errors import NotARepository
-from shoal.git.annexlogs import AnnexLogs
-from shoal.git.branch import AnnexBranch
 from shoal.git.config import GitConfig
-from shoal.git.hooks import Hooks
 from shoal.git.locks import Locker
 from shoal.git.othertmp import OtherTmp
 from shoal.git.permissions import Permissions
 from shoal.git.process import CatFile, Git
+from shoal.values.record import record
 from shoal.values.uuid import UUID, parse_uuid
 
 if TYPE_CHECKING:
+    from shoal.git.annexlogs import AnnexLogs
+    from shoal.git.branch import AnnexBranch
+    from shoal.git.hooks import Hooks
     from shoal.git.objects import ObjectStore
     from shoal.git.reposizes import RepoSizes
 
@@ -45,7 +45,7 @@ class UnsupportedVersion(NotARepository):
         self.version = version
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where a repository is. All paths are absolute.
 
@@ -79,21 +79,19 @@ def discover(start: str = ".") -> Place:
 
 def _locate(path: str, environment: dict[str, str] | None = None) -> Place:
     git = Git(None, environment=environment or {})
-    asked = ("--absolute-git-dir", "--git-common-dir", "--is-bare-repository")
-    status, out, err = git.ask("-C", path, "rev-parse", *asked)
-    if status != 0:
+    asked = ("--absolute-git-dir", "--git-common-dir", "--is-bare-repository", "--show-toplevel")
+    _, out, err = git.ask("-C", path, "rev-parse", *asked)
+    found = os.fsdecode(out).rstrip("\n").split("\n")
+    if len(found) < 3:  # the last answer is missing outside of a work tree
         cause = err.strip().splitlines()[0].removeprefix("fatal: ") if err.strip() else path
         hint = f"git config --global --add safe.directory {path}" if "safe.directory" in err else ""
         raise NotARepository(f"{path}: {cause}", hint=hint)
-    git_dir, common, bare = os.fsdecode(out).rstrip("\n").split("\n")
+    git_dir, common, bare, *top = found
     common_dir = os.path.realpath(os.path.join(path, common))
     git_dir = os.path.realpath(git_dir)
     if bare == "true":
         return Place(git_dir, common_dir, None)
-    status, out, _ = git.ask("-C", path, "rev-parse", "--show-toplevel")
-    if status == 0:
-        return Place(git_dir, common_dir, os.fsdecode(out).rstrip("\n"))
-    return Place(git_dir, common_dir, _work_tree_of(git_dir))
+    return Place(git_dir, common_dir, top[0] if top else _work_tree_of(git_dir))
 
 
 def _work_tree_of(git_dir: str) -> str | None:
@@ -125,12 +123,11 @@ class Repository:
             ),
         )
         self.cat_file = CatFile(self.git)
-        self.hooks = Hooks(place.common_dir, self.path, self.config)
         self._lock = threading.RLock()
+        self._branch: AnnexBranch | None = None
+        self._logs: AnnexLogs | None = None
         self._sizes: RepoSizes | None = None
         self._settle()
-        self.branch = AnnexBranch(self)
-        self.logs = AnnexLogs(self)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -189,10 +186,41 @@ class Repository:
         there = self.annex_dir if os.path.isdir(self.annex_dir) else self.common_dir
         return os.access(there, os.W_OK)
 
+    # What is slow to import and not always needed is imported where it is asked for first.
+
+    @property
+    def branch(self) -> AnnexBranch:
+        """The git-annex branch."""
+        if self._branch is None:
+            with self._lock:
+                if self._branch is None:
+                    from shoal.git.branch import AnnexBranch
+
+                    self._branch = AnnexBranch(self)
+        return self._branch
+
+    @property
+    def logs(self) -> AnnexLogs:
+        """What the logs of the git-annex branch say."""
+        if self._logs is None:
+            with self._lock:
+                if self._logs is None:
+                    from shoal.git.annexlogs import AnnexLogs
+
+                    self._logs = AnnexLogs(self)
+        return self._logs
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """git-annex's own hooks."""
+        from shoal.git.hooks import Hooks
+
+        return Hooks(self.common_dir, self.path, self.config)
+
     @cached_property
     def objects(self) -> ObjectStore:
         """The contents that are here."""
-        from shoal.git.objects import ObjectStore  # slow to import, and not always needed
+        from shoal.git.objects import ObjectStore
 
         return ObjectStore(self)
 
@@ -201,7 +229,7 @@ class Repository:
         """How many bytes of keys each repository has, and what is on its way."""
         with self._lock:
             if self._sizes is None:
-                from shoal.git.reposizes import RepoSizes  # not always needed
+                from shoal.git.reposizes import RepoSizes
 
                 self._sizes = RepoSizes(self)
             return self._sizes
@@ -246,7 +274,8 @@ class Repository:
             changed = self.config.generation != self._settled
             if changed:
                 self._settle()
-                self.branch.forget_known()
+                if self._branch is not None:
+                    self._branch.forget_known()
             return changed
 
     def close(self) -> None:

@@ -16,7 +16,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -27,6 +26,7 @@ from shoal.git.othertmp import write_all
 from shoal.git.permissions import Permissions
 from shoal.values.key import Key
 from shoal.values.keypath import key_file
+from shoal.values.record import record
 from shoal.values.uuid import UUID
 
 Direction = Literal["download", "upload"]
@@ -37,7 +37,7 @@ _SIZE: Final = re.compile(r"[^-]+-s([0-9]+)-")
 _UNSIZED_STEP: Final = 100_000  # bytes between two records when the size is not known
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TransferInfo:
     """What the file of one transfer says. `started` is in ns since the epoch, `done` in bytes."""
 

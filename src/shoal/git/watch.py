@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 SETTLING = 30_000_000  # ns: a file may change twice within one tick of the kernel's clock
 _COARSE = 2_000_000_000  # ns: or of a file system that counts whole (FAT: two) seconds
@@ -29,7 +28,6 @@ def _settling(seen: tuple[int, int, int, int]) -> int:
     return SETTLING if seen[0] % _SECOND or seen[1] % _SECOND else _COARSE
 
 
-@dataclass(slots=True)
 class Watch:
     """Tells whether any of some files may have changed since look().
 
@@ -37,9 +35,10 @@ class Watch:
     a moment longer, because its times might not show a change right after it.
     """
 
-    _seen: dict[str, Signature] = field(default_factory=dict)
-    _settled: bool = False
-    _looked: int = 0
+    def __init__(self) -> None:
+        self._seen: dict[str, Signature] = {}
+        self._settled = False
+        self._looked = 0
 
     def look(self, paths: Iterable[str]) -> None:
         """Remember the state of `paths`. Call it before reading them."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from shoal.values.associated import escape_associated, parse_associated
 from shoal.values.key import Key
 from shoal.values.number import read_int
+from shoal.values.record import record
 from shoal.values.uuid import UUID, parse_uuid, uuid_bytes
 
 NEWEST_VERSION = 4
@@ -31,7 +31,7 @@ _TOKEN = re.compile(rb"[a-z0-9]*")
 _MAX_NUMBER = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Plain:
     """A message without parameters."""
 
@@ -47,7 +47,7 @@ class _Plain:
         return self.verb + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _OfKey:
     """A message about a key, and nothing else."""
 
@@ -62,7 +62,7 @@ class _OfKey:
         return b"%s %s\n" % (self.verb, bytes(self.key))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _WithUUIDs:
     """A message with a list of UUIDs, which may be empty."""
 
@@ -77,7 +77,7 @@ class _WithUUIDs:
         return b" ".join([self.verb, *map(uuid_bytes, self.uuids)]) + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Auth:
     """A client on a socket shows its token. Answer: AuthSuccess or AuthFailure."""
 
@@ -98,7 +98,7 @@ class Auth:
         return f"Auth({self.client!r}, …)"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthSuccess:
     """The session begins; `server` is the repository that is served."""
 
@@ -112,7 +112,7 @@ class AuthSuccess:
         return b"AUTH-SUCCESS %s\n" % uuid_bytes(self.server)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Version:
     """Client: the newest version that I speak; server: the version that we speak from now on."""
 
@@ -154,7 +154,7 @@ class Remove(_OfKey):
     verb = b"REMOVE"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoveBefore:
     """Remove, but only while the server's clock is before `time` (whole seconds)."""
 
@@ -169,7 +169,7 @@ class RemoveBefore:
         return b"REMOVE-BEFORE %d %s\n" % (self.time, bytes(self.key))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timestamp:
     """The server's monotonic clock, in whole seconds."""
 
@@ -183,7 +183,7 @@ class Timestamp:
         return b"TIMESTAMP %d\n" % self.time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Get:
     """Send the content of `key` from byte `offset` on. Answer: Data, the bytes, and from
     version 1 on Valid or Invalid; then the client says Success or Failure."""
@@ -200,7 +200,7 @@ class Get:
         return b"GET %d %s %s\n" % (self.offset, escape_associated(self.file), bytes(self.key))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Put:
     """I want to send the content of `key`. Answer: PutFrom, AlreadyHave(Plus) or Error."""
 
@@ -215,7 +215,7 @@ class Put:
         return b"PUT %s %s\n" % (escape_associated(self.file), bytes(self.key))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PutFrom:
     """Send the content from byte `offset` on."""
 
@@ -236,7 +236,7 @@ class AlreadyHavePlus(_WithUUIDs):
     verb = b"ALREADY-HAVE-PLUS"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Data:
     """Exactly `length` bytes follow, and then the next line at once."""
 
@@ -264,7 +264,7 @@ class FailurePlus(_WithUUIDs):
     verb = b"FAILURE-PLUS"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connect:
     """Let me talk with a git service. Answer: Data messages, then ConnectDone."""
 
@@ -280,7 +280,7 @@ class Connect:
         return b"CONNECT %s\n" % self.service
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnectDone:
     """The git service has ended with this exit code."""
 
@@ -294,7 +294,7 @@ class ConnectDone:
         return b"CONNECTDONE %d\n" % self.code
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Changed:
     """Refs have changed: their new object ids."""
 
@@ -308,7 +308,7 @@ class Changed:
         return b" ".join([b"CHANGED", *self.objects]) + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Error:
     """It failed, for this reason. As a request: the sender gives up."""
 
@@ -401,7 +401,7 @@ Message = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     """A line that does not parse. Not an exception: a server answers it and goes on."""
 

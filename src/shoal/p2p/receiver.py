@@ -7,13 +7,12 @@ followed by a payload: it says so with expect_payload() (a Data out of place has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shoal.errors import LocalProtocolError, RemoteProtocolError
 from shoal.p2p.messages import MAX_LINE, Message, Unknown, parse_line
+from shoal.values.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chunk:
     """Some bytes of a payload; `last` with its last one."""
 

@@ -17,7 +17,6 @@ locked, a key that is being received), this one has an answer: Failure or Error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from shoal.errors import LocalProtocolError
@@ -56,6 +55,7 @@ from shoal.p2p.messages import (
     Version,
 )
 from shoal.p2p.receiver import Chunk, Receiver
+from shoal.values.record import record
 from shoal.values.uuid import UUID
 
 READ_ONLY_TEXT = "this repository is read-only; write access denied"
@@ -85,31 +85,31 @@ class State(Enum):
     CLOSED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PayloadEnd:
     """All data came. `valid`: the client vouches for it; otherwise verify it in any case."""
 
     valid: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Abandoned:
     """The client does not send what it asked to put. No answer is owed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unlocked:
     """The lock must be let go now. No answer is owed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Receipt:
     """The client says whether it got the content that was sent. No answer is owed."""
 
     received: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class End:
     """The session is over. `clean` is False when the client went away inside something."""
 

@@ -8,10 +8,10 @@ tests/fixtures/on-disk/calckey.json). Hash implementations are imported when fir
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from shoal.values.key import Key, has_extension
+from shoal.values.record import record
 
 
 class Hasher(Protocol):
@@ -34,7 +34,7 @@ class Verifier(Protocol):
         """Tell whether all bytes so far are the key's content."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Hash:
     """A hash function: how to start one, and whether nobody can make two contents collide."""
 

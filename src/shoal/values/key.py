@@ -9,18 +9,18 @@ vectors in tests/fixtures/on-disk/keys.json). Everything is bytes: a key is neve
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from shoal.values.record import record
 
 _NUMBER = rb"(0|[1-9][0-9]*)"  # without leading zeros: the key's text is then normalised
 _NORMAL = re.compile(
     rb"([^-\n\0]+)(?:-s%s)?(?:-m%s)?(?:-S%s)?(?:-C%s)?--([^\n\0]*)" % ((_NUMBER,) * 4)
 )
-_PADDED = re.compile(_NORMAL.pattern.replace(_NUMBER, rb"([0-9]+)"))
 _WITHOUT_EXTENSION = frozenset({b"WORM", b"URL", b"VURL", b"GITBUNDLE", b"GITMANIFEST"})
 _MAX_EXTENSION = 64  # bytes, the dot included
 
 
-@dataclass(frozen=True, slots=True, init=False, eq=False)
+@record
 class Key:
     """One content's name. Equal keys have equal `bytes(key)`.
 
@@ -34,7 +34,7 @@ class Key:
     mtime: int | None
     chunk_size: int | None
     chunk: int | None
-    _text: bytes = field(repr=False)
+    _text: bytes
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Key:
 
     @classmethod
     def _parse_padded(cls, text: bytes) -> Key:
-        found = _PADDED.fullmatch(text)
+        found = re.fullmatch(_NORMAL.pattern.replace(_NUMBER, rb"([0-9]+)"), text)
         if found is None:
             raise ValueError(f"not a key: {text[:200]!r}")
         backend, *numbers, name = found.groups()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import pickle
 
 import pytest
@@ -23,7 +22,7 @@ def test_keys_are_equal_when_their_text_is() -> None:
 
 def test_a_key_cannot_be_changed() -> None:
     key = Key.parse(b"SHA256-s5--x")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         key.size = 6  # type: ignore[misc]
 
 
