@@ -217,7 +217,7 @@ def is_receiving(repo: Path, content: bytes) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_running_requests_are_finished(world: World, repo: Path, number: int) -> None:
-    content = os.urandom(200_000)
+    content = os.urandom(2_000_000)
     with server_process(world, repo, "-J2", "--wideopen") as server:
         upload = slow_upload(server, repo, content)
         idle = server.raw(repo).start(b"")
@@ -245,7 +245,7 @@ def _refused(port: int) -> bool:
 
 def test_requests_that_do_not_end_are_broken_off(world: World, repo: Path) -> None:
     world.git(repo, "config", "shoal.drain-time", "0.5")
-    content = os.urandom(200_000)
+    content = os.urandom(2_000_000)
     with server_process(world, repo, "-J2", "--wideopen") as server:
         upload = slow_upload(server, repo, content)
         wait_until(lambda: is_receiving(repo, content))
@@ -265,7 +265,7 @@ def test_requests_that_do_not_end_are_broken_off(world: World, repo: Path) -> No
 
 
 def test_a_second_signal_ends_the_server_at_once(world: World, repo: Path) -> None:
-    content = os.urandom(200_000)
+    content = os.urandom(2_000_000)
     with server_process(world, repo, "-J2", "--wideopen") as server:
         upload = slow_upload(server, repo, content)
         wait_until(lambda: is_receiving(repo, content))
