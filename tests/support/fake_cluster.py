@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from shoal.gateway.choosing import Placed
 from shoal.gateway.cluster import ClusterRemote
 from shoal.gateway.node import Node
 from shoal.gateway.patience import Limits, Patience
-from shoal.gateway.select import Unwanted
+from shoal.gateway.select import Full, Unwanted
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -46,6 +48,11 @@ class FakeRecords:
     seen: list[tuple[Key, UUID]] = field(default_factory=list)  # what was found at once
     most_seen: int = 1000
     broken: Exception | None = None
+    limits: dict[UUID, int] = field(default_factory=dict)  # maximum sizes, in bytes
+    leaving: set[UUID] = field(default_factory=set)  # nodes that are being emptied
+    rooms: list[FakeRoom] = field(default_factory=list)  # that were reserved
+    on_choosing: Callable[[Placed], None] = lambda placed: None
+    choices: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def locations(self, key: Key) -> frozenset[UUID]:
@@ -63,11 +70,12 @@ class FakeRecords:
             return True
         return False
 
-    def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
-        assert node not in present
-        assert CLUSTER not in present
-        self.asked_files.add(file)
-        return self.wanted(node, present)
+    @contextmanager
+    def choosing(self, nodes: Collection[UUID], placed: Placed) -> Iterator[FakeChoosing]:
+        self.asked_files.add(placed.file)
+        self.on_choosing(placed)
+        with self.choices:
+            yield FakeChoosing(self, placed)
 
     def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
         if self.broken is not None:
@@ -77,6 +85,63 @@ class FakeRecords:
             entry = self.log.setdefault(key, set())
             entry |= set(present)
             entry -= set(missing)
+            for room in self.rooms:
+                room.is_pending &= not (room.key == key and room.node in present)
+
+    def room_left(self, node: UUID) -> int:
+        """Give how many bytes a node may still get; what is logged and reserved is not free."""
+        with self.lock:
+            places = {(key, node) for key, nodes in self.log.items() if node in nodes}
+            places |= {(r.key, node) for r in self.rooms if r.is_pending and r.node == node}
+        return self.limits[node] - sum(key.size or 0 for key, _ in places)
+
+    @property
+    def reserved(self) -> list[UUID]:
+        """The nodes in which room is reserved."""
+        return [room.node for room in self.rooms if room.is_pending]
+
+
+@dataclass
+class FakeRoom:
+    """Room in a node."""
+
+    node: UUID
+    key: Key
+    is_pending: bool = True
+
+    def cancel(self) -> None:
+        self.is_pending = False
+
+
+@dataclass
+class FakeChoosing:
+    """A choice by FakeRecords. Only nodes with a limit have room reserved."""
+
+    records: FakeRecords
+    placed: Placed
+
+    def is_leaving(self, node: UUID) -> bool:
+        return node in self.records.leaving
+
+    def has_room(self, node: UUID) -> bool:
+        if node in self.placed.full:
+            return False
+        limited = node in self.records.limits
+        return not limited or self.records.room_left(node) >= (self.placed.key.size or 0)
+
+    def wants(
+        self, node: UUID, present: frozenset[UUID], *, whatever_its_size: bool = False
+    ) -> bool:
+        assert node not in present
+        assert CLUSTER not in present
+        return self.records.wanted(node, present)
+
+    def reserve(self, node: UUID) -> FakeRoom | None:
+        if node not in self.records.limits:
+            return None
+        room = FakeRoom(node, self.placed.key)
+        self.records.rooms.append(room)
+        return room
 
 
 @dataclass
@@ -109,6 +174,7 @@ class FakeCluster:
         *,
         limits: Limits = QUICK,
         unwanted: Unwanted = Unwanted.ALL,
+        full: Full = Full.REFUSE,
         uuid: UUID = CLUSTER,
         clock: Callable[[], float] = lambda: 5000.5,
         kind: type[NodeRemote] = NodeRemote,
@@ -128,6 +194,7 @@ class FakeCluster:
             self.records,
             self.patience,
             unwanted=unwanted,
+            full=full,
             clock=clock,
         )
 

@@ -24,7 +24,7 @@ from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
 from shoal.gateway.reading import Reading
 from shoal.gateway.records import Records, in_thread
-from shoal.gateway.select import Unwanted
+from shoal.gateway.select import Full, Unwanted
 from shoal.gateway.upload import ClusterUpload
 from shoal.remotes.base import (
     NOBODY,
@@ -63,6 +63,7 @@ class ClusterRemote(Remote):
         patience: Patience,
         *,
         unwanted: Unwanted = Unwanted.ALL,
+        full: Full = Full.REFUSE,
         clock: Callable[[], float] = clock_here,
     ) -> None:
         """`nodes` are in the order in which answers list them; of several with one UUID the
@@ -75,6 +76,7 @@ class ClusterRemote(Remote):
         self._records = records
         self._patience = patience
         self._unwanted = unwanted
+        self._full = full
         self._clock = clock
         self._info = RemoteInfo(
             uuid,
@@ -193,7 +195,8 @@ class ClusterRemote(Remote):
     ) -> Upload | AlreadyPresent:
         """AlreadyPresent when nodes say so and none takes the content; they are listed."""
         nodes = self._nodes_for(caller)
-        placing = Placing(nodes, self._records, key, file, self._caller(caller))
+        theirs = self._caller(caller)
+        placing = Placing(nodes, self._records, key, file, theirs, full=self._full)
         try:
             await placing.place(self._info.name, self._unwanted)
             already = placing.already
@@ -227,7 +230,9 @@ class ClusterRemote(Remote):
     ) -> StoreResult | AlreadyPresent:
         nodes = self._nodes_for(caller)
         theirs = self._caller(caller)
-        placing = Placing(nodes, self._records, key, file, theirs, content, agreed)
+        placing = Placing(
+            nodes, self._records, key, file, theirs, content, full=self._full, agreed=agreed
+        )
         try:
             await placing.place(self._info.name, self._unwanted)
             if placing.uploads:  # to nodes that only the log said to have it

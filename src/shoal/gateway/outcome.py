@@ -23,6 +23,9 @@ from shoal.values.uuid import UUID
 Failures = Mapping[UUID, Exception]
 """Why nodes could not answer."""
 
+NO_SPACE = "not enough space on any wanted node"
+"""What a client hears when all nodes that want a key are full."""
+
 _TELLING = (NotEnoughSpace, TransferInProgress, RemoteRefused)  # of several errors, the first
 
 
@@ -111,6 +114,8 @@ def absence(
 
 def refusal(cluster: str, failures: Failures) -> ShoalError:
     """Give the error of an upload that no node would take."""
+    if failures and all(isinstance(cause, NotEnoughSpace) for cause in failures.values()):
+        return NotEnoughSpace(f"{NO_SPACE}: {causes(failures.values())}")
     for kind in _TELLING:
         for cause in failures.values():
             if isinstance(cause, kind):

@@ -1,14 +1,20 @@
 """Finding the nodes that take an upload: who wants the key, who takes it, who has it already.
 
-1. Nodes that are not logged to have the key and want it are asked to take it. When one of
-   them cannot, the others are judged again without it.
+1. Nodes that are not logged to have the key, want it and have room are asked to take it. When
+   one of them cannot, the others are judged again without it.
 2. When that gives nobody, the nodes that are logged to have the key are asked. If one says
    that it has, that is the answer; if the log was wrong, such a node is judged like the
    others. (git-annex would store on all nodes that do not want it.)
-3. When no node has it or wants it, and none failed, configuration decides (`Unwanted`).
+3. When no node has it, and none failed: if nodes want it and are full, it is refused (`Full`);
+   if none wants it, configuration decides (`Unwanted`). A node that is being emptied never
+   gets anything.
+
+Where sizes matter, room is reserved in each node as it is chosen, until the location log says
+that the key is there, or `close`.
 
 A small content that is whole in memory is given to a node at once, where the node is asked to
-take it because it is to have it. One that fails to store it is replaced, too.
+take it because it is to have it. One that fails to store it is replaced, too; so is one that
+fails in the middle of a large content, see upload.py.
 """
 
 from __future__ import annotations
@@ -18,12 +24,13 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 
-from shoal.errors import RemoteRefused, ShoalError
+from shoal.errors import NotEnoughSpace, RemoteRefused, ShoalError
 from shoal.gateway import outcome, select
+from shoal.gateway.choosing import Placed, Room
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
-from shoal.gateway.records import Records, in_thread
-from shoal.gateway.select import Unwanted
+from shoal.gateway.records import Records, choice_in_thread, in_thread
+from shoal.gateway.select import Full, Unwanted
 from shoal.remotes.base import AlreadyPresent, Caller, StoreResult, Upload
 from shoal.remotes.content import WholeContent
 from shoal.values.key import Key
@@ -31,7 +38,7 @@ from shoal.values.uuid import UUID, is_cluster_uuid
 
 
 class Placing:
-    """One upload being placed. `close` frees what nodes agreed to."""
+    """One upload being placed. `close` frees what nodes agreed to, and the room reserved."""
 
     def __init__(
         self,
@@ -41,11 +48,15 @@ class Placing:
         file: str,
         caller: Caller,
         content: WholeContent | None = None,
+        *,
+        full: Full = Full.REFUSE,
         agreed: Callable[[], None] = lambda: None,
     ) -> None:
         """`nodes` are in the order in which they are judged and listed. `agreed` is called when
         a node takes the `content`."""
         self.key = key
+        self.caller = caller
+        self.file = file
         self.nodes = nodes
         self.records = records
         self.logged: frozenset[UUID] = frozenset()
@@ -54,8 +65,10 @@ class Placing:
         self.results: dict[UUID, StoreResult | Exception] = {}  # of nodes that took the content
         self.failures: dict[UUID, Exception] = {}
         self._opened: dict[UUID, Upload] = {}
-        self._file = file
-        self._caller = caller
+        self._rooms: dict[UUID, Room] = {}
+        self._only_full = False  # nodes want it, and all of them are full
+        self._all_leaving = False
+        self._heeds_sizes = full is Full.REFUSE
         self._content = content
         self._agreed = agreed
         self._closed = False
@@ -66,45 +79,92 @@ class Placing:
         Raises RemoteRefused, NotEnoughSpace, TransferInProgress or RemoteUnavailable when no
         node takes the content and none has it.
         """
-        chosen = await in_thread(self._first_choice)
-        lacking = select.lacking([*self.nodes], self.logged)
-        await self._fill(lacking, chosen)
+        chosen = await choice_in_thread(self._first_choice)
+        lacking = self._lacking
+        await self._fill(chosen, self._content)
         if not self._settled:
             await self._ask_holders([uuid for uuid in self.nodes if uuid not in lacking])
         if not self._settled and not self.failures:
-            await self._place_unwanted(lacking, cluster, unwanted)
+            if self._only_full:
+                raise NotEnoughSpace(outcome.NO_SPACE)
+            await self._place_unwanted(cluster, unwanted)
         if not self._settled:
             raise outcome.refusal(cluster, self.failures)
+
+    async def replace_failed(self) -> dict[UUID, Upload]:
+        """Find others in the place of nodes that failed after the upload began; give their
+        uploads, to be fed from where each of them says."""
+        before = {*self.uploads}
+        left = [uuid for uuid in self._lacking if uuid not in self._asked()]
+        if left:
+            await self._fill(await choice_in_thread(partial(self._choose, left)), None)
+        return {uuid: upload for uuid, upload in self.uploads.items() if uuid not in before}
 
     @property
     def _settled(self) -> bool:
         return bool(self.uploads or self.already or self.results)
 
+    @property
+    def _lacking(self) -> list[UUID]:
+        return select.lacking([*self.nodes], self.logged)
+
     def _first_choice(self) -> list[UUID]:
         self.logged = self.records.locations(self.key)
-        return self._wanting(select.lacking([*self.nodes], self.logged))
+        return self._choose(self._lacking)
 
-    def _wanting(self, candidates: Sequence[UUID]) -> list[UUID]:
-        """Give which of the candidates, none of which has the key, want it as things are."""
-        logged = {uuid for uuid in self.logged if not is_cluster_uuid(uuid)}
-        holders = (logged - set(candidates)) | self.uploads.keys() | self.already.keys()
-        holders |= {uuid for uuid in self.results if not self._has_failed(uuid)}
+    def _choose(self, candidates: Sequence[UUID], *, wanted: bool = True) -> list[UUID]:
+        """Give which of the candidates, none of which has the key, are to get it as things are:
+        those that have room and, if `wanted`, want it. Room is reserved in them."""
+        for uuid in filter(self._has_failed, self._rooms):
+            self._rooms[uuid].cancel()
+        full = frozenset(filter(self._is_full, self._asked()))
+        placed = Placed(self.key, self.file, self._reserved, full)
+        holders = self._holders(candidates)
+        with self.records.choosing([*self.nodes], placed) as choosing:
+            staying = [uuid for uuid in candidates if not choosing.is_leaving(uuid)]
+            self._all_leaving = bool(candidates) and not staying
+            roomy = [u for u in staying if not self._heeds_sizes or choosing.has_room(u)]
+            chosen = select.wanting(roomy, holders, choosing.wants) if wanted else roomy
+            if not chosen and len(roomy) < len(staying):
+                self._only_full |= not wanted or any(
+                    choosing.wants(uuid, holders, whatever_its_size=True)
+                    for uuid in staying
+                    if uuid not in roomy
+                )
+            rooms = {uuid: choosing.reserve(uuid) for uuid in chosen}
+        self._rooms = self._rooms | {u: room for u, room in rooms.items() if room is not None}
+        if self._closed:  # nobody waits for it any more
+            self._give_up_rooms()
+        return chosen
 
-        def wants(uuid: UUID, present: frozenset[UUID]) -> bool:
-            return self.records.wants(uuid, self.key, self._file, present)
+    def _holders(self, candidates: Sequence[UUID]) -> frozenset[UUID]:
+        """Give who has the key, or is about to."""
+        coming = self.uploads.keys() - self.results.keys()
+        holders = (self.logged - {*candidates}) | coming | self.already.keys() | {*self.confirmed}
+        return frozenset(uuid for uuid in holders if not is_cluster_uuid(uuid))
 
-        return select.wanting(candidates, holders, wants)
+    @property
+    def confirmed(self) -> list[UUID]:
+        """The nodes that said that they stored the content."""
+        return [u for u, r in self.results.items() if isinstance(r, StoreResult) and r.stored]
 
-    async def _fill(self, lacking: Sequence[UUID], chosen: list[UUID]) -> None:
+    @property
+    def _reserved(self) -> frozenset[UUID]:
+        return frozenset(uuid for uuid, room in self._rooms.items() if room.is_pending)
+
+    def _is_full(self, uuid: UUID) -> bool:
+        return isinstance(self.failures.get(uuid, self.results.get(uuid)), NotEnoughSpace)
+
+    async def _fill(self, chosen: list[UUID], content: WholeContent | None) -> None:
         """Offer the content to the chosen ones, and to others in the place of who fails."""
         while chosen:
-            await self._offer(chosen, self._content)
+            await self._offer(chosen, content)
             self.uploads.update({u: self._opened[u] for u in chosen if u in self._opened})
             if not any(map(self._has_failed, chosen)):
                 return
             asked = self._asked()
-            left = [uuid for uuid in lacking if uuid not in asked]
-            chosen = await in_thread(partial(self._wanting, left))
+            left = [uuid for uuid in self._lacking if uuid not in asked]
+            chosen = await choice_in_thread(partial(self._choose, left)) if left else []
 
     def _asked(self) -> set[UUID]:
         return {*self._opened, *self.already, *self.results, *self.failures}
@@ -118,25 +178,25 @@ class Placing:
         await self._offer(holders)
         lacking = [uuid for uuid in holders if uuid in self._opened]
         if lacking:
-            wanted = await in_thread(partial(self._wanting, lacking))
+            wanted = await choice_in_thread(partial(self._choose, lacking))
             self.uploads.update({uuid: self._opened[uuid] for uuid in wanted})
 
-    async def _place_unwanted(
-        self, lacking: Sequence[UUID], cluster: str, unwanted: Unwanted
-    ) -> None:
-        """No node has the key, and none wants it."""
-        match unwanted:
-            case Unwanted.ALL:
-                await self._offer(lacking, self._content)
-                self.uploads.update(self._opened)
-            case Unwanted.ONE:
-                for uuid in lacking:
-                    if not all(map(self._has_failed, self._asked())):
-                        break
-                    await self._offer([uuid], self._content)
-                self.uploads.update(list(self._opened.items())[:1])
-            case Unwanted.NONE:
-                raise RemoteRefused(f'no node of the cluster "{cluster}" wants this content')
+    async def _place_unwanted(self, cluster: str, unwanted: Unwanted) -> None:
+        """No node has the key, and none wants it. Who lost it takes part like the others."""
+        if unwanted is Unwanted.NONE:
+            raise RemoteRefused(f'no node of the cluster "{cluster}" wants this content')
+        takers = [*self._opened, *self._lacking]
+        groups = [takers] if unwanted is Unwanted.ALL else [[uuid] for uuid in takers]
+        for group in groups:
+            takers = await choice_in_thread(partial(self._choose, group, wanted=False))
+            await self._offer([u for u in takers if u not in self._opened], self._content)
+            self.uploads.update({u: self._opened[u] for u in takers if u in self._opened})
+            if not all(map(self._has_failed, takers)):
+                return
+        if self._only_full and not self.failures:
+            raise NotEnoughSpace(outcome.NO_SPACE)
+        if self._all_leaving and not self.failures:
+            raise RemoteRefused(f'the nodes of the cluster "{cluster}" are being emptied')
 
     async def _offer(self, uuids: Sequence[UUID], content: WholeContent | None = None) -> None:
         """Ask nodes at once whether they take the content, or give it to them; note what each
@@ -155,7 +215,7 @@ class Placing:
                 raise answer
 
     async def _begin(self, node: Node) -> None:
-        answer = await node.begin_store(self.key, self._file, self._caller)
+        answer = await node.begin_store(self.key, self.file, self.caller)
         if isinstance(answer, AlreadyPresent):
             self.already[node.uuid] = answer.stored_in
         elif self._closed:  # nobody waits for it any more
@@ -165,7 +225,7 @@ class Placing:
             self._opened[node.uuid] = answer
 
     async def _give(self, node: Node, content: WholeContent) -> None:
-        answer = await node.store_whole(self.key, content, self._file, self._caller, self._agreed)
+        answer = await node.store_whole(self.key, content, self.file, self.caller, self._agreed)
         if isinstance(answer, AlreadyPresent):
             self.already[node.uuid] = answer.stored_in
         else:
@@ -175,9 +235,19 @@ class Placing:
         """Free what nodes agreed to; the partial content that they have is kept."""
         self._closed = True
         opened, self._opened, self.uploads = self._opened, {}, {}
-        if opened:
-            closing = (_close(self.nodes[uuid], upload) for uuid, upload in opened.items())
-            await uninterrupted(_all_of(*closing))
+        if opened or self._reserved:
+            await uninterrupted(self._close(opened))
+
+    async def _close(self, opened: Mapping[UUID, Upload]) -> None:
+        try:
+            await _all_of(*(_close(self.nodes[uuid], upload) for uuid, upload in opened.items()))
+        finally:
+            if self._reserved:
+                await in_thread(self._give_up_rooms)
+
+    def _give_up_rooms(self) -> None:
+        for room in self._rooms.values():
+            room.cancel()
 
 
 async def _all_of(*work: Coroutine[object, object, None]) -> None:

@@ -1,19 +1,20 @@
 """A proxied remote: a remote served under this roof, whose changes this repository records.
 
 Everything is the remote's own answer, passed on; only the gateway's location log is kept here,
-before the client hears of a change.
+before the client hears of a change. Its maximum size stops no upload, since that is addressed
+to it; but others are told what is on its way there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 
 from shoal.errors import ShoalError
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
-from shoal.gateway.records import Records, in_thread
+from shoal.gateway.records import Records, in_thread, room_for
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -65,11 +66,13 @@ class ProxiedRemote(Remote):
     async def begin_store(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
-        begun = await self._node.begin_store(key, file, self._caller(caller))
-        if not isinstance(begun, AlreadyPresent):
-            return _RecordedUpload(begun, self, self._node, key)
-        await self._note_present(key, begun)
-        return begun
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(room_for(key, self._node.uuid, self._records))
+            begun = await self._node.begin_store(key, file, self._caller(caller))
+            if not isinstance(begun, AlreadyPresent):
+                return _RecordedUpload(begun, self, self._node, key, stack.pop_all())
+            await self._note_present(key, begun)
+            return begun
 
     async def store_whole(
         self,
@@ -89,14 +92,15 @@ class ProxiedRemote(Remote):
     async def _store_whole(
         self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
     ) -> StoreResult | AlreadyPresent:
-        answer = await self._node.store_whole(key, content, file, caller, agreed)
-        if isinstance(answer, ShoalError):
-            raise answer
-        if isinstance(answer, AlreadyPresent):
-            await self._note_present(key, answer)
-        else:
-            await self.note(key, answer)
-        return answer
+        async with room_for(key, self._node.uuid, self._records):
+            answer = await self._node.store_whole(key, content, file, caller, agreed)
+            if isinstance(answer, ShoalError):
+                raise answer
+            if isinstance(answer, AlreadyPresent):
+                await self._note_present(key, answer)
+            else:
+                await self.note(key, answer)
+            return answer
 
     async def _note_present(self, key: Key, present: AlreadyPresent) -> None:
         """Record where the key is already, as far as the log does not say so."""
@@ -161,9 +165,17 @@ class ProxiedRemote(Remote):
 
 
 class _RecordedUpload(Upload):
-    """An upload to a proxied remote, whose success is recorded."""
+    """An upload to a proxied remote, whose success is recorded. `resources` are freed with it."""
 
-    def __init__(self, upload: Upload, remote: ProxiedRemote, node: Node, key: Key) -> None:
+    def __init__(
+        self,
+        upload: Upload,
+        remote: ProxiedRemote,
+        node: Node,
+        key: Key,
+        resources: AsyncExitStack,
+    ) -> None:
+        self._resources = resources
         self._upload = upload
         self._remote = remote
         self._node: Node | None = node
@@ -180,6 +192,7 @@ class _RecordedUpload(Upload):
         try:
             await self._upload.aclose()
         finally:
+            await self._resources.aclose()
             node, self._node = self._node, None
             if node is not None:
                 await node.leave()

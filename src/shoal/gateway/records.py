@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from shoal.errors import ShoalError
+from shoal.gateway.choosing import Placed, Room, choosing
+from shoal.gateway.patience import uninterrupted
 from shoal.remotes.shortwork import Lane
 from shoal.values.key import Key
 from shoal.values.uuid import UUID, is_cluster_uuid
 
 if TYPE_CHECKING:
+    from shoal.gateway.choosing import Choosing
     from shoal.git.repository import Repository
 
 
 T = TypeVar("T")
 
 _LANE: Final = Lane("records")
+_CHOICES: Final = Lane("choices")  # may wait for other processes, while nobody else should
 _MOST_FOUND: Final = 10_000  # keys that wait to be compared with the log
 _COMPARED_AT_ONCE: Final = 50
 _GATHER: Final = 0.02  # seconds in which more is found that git can be asked about together
@@ -29,6 +33,30 @@ _GATHER: Final = 0.02  # seconds in which more is found that git can be asked ab
 async def in_thread(work: Callable[[], T]) -> T:
     """Have a thread ask Records, or tell them."""
     return await _LANE.call(work)
+
+
+async def choice_in_thread(work: Callable[[], T]) -> T:
+    """Have a thread make a choice with Records.choosing()."""
+    return await _CHOICES.call(work)
+
+
+@asynccontextmanager
+async def room_for(key: Key, node: UUID, records: Records) -> AsyncIterator[None]:
+    """Have room reserved for a key in a node, whether it is too much or not, while the context
+    is open and the location log does not say that the key is there."""
+    rooms: list[Room | None] = []
+
+    def reserve() -> None:
+        with records.choosing([node], Placed(key)) as choosing:
+            rooms.append(choosing.reserve(node))
+
+    try:
+        await uninterrupted(choice_in_thread(reserve))
+        yield
+    finally:
+        for room in rooms:
+            if room is not None and room.is_pending:
+                await uninterrupted(in_thread(room.cancel))
 
 
 class Records(Protocol):
@@ -49,13 +77,10 @@ class Records(Protocol):
         know. It is looked up soon, many keys at once. False when too many wait for that.
         Called in the event loop; this one never blocks."""
 
-    def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
-        """Tell whether `node`, were it without `key`, would want it by its preferred content.
-
-        `file` is the associated file ("" when none is known), `present` the repositories that
-        are taken to hold the key. A node without an expression wants everything. Raises
-        ExpressionError when an expression asks for what is not known here.
-        """
+    def choosing(self, nodes: Collection[UUID], placed: Placed) -> AbstractContextManager[Choosing]:
+        """While the context is open nobody else chooses by sizes where keys go, if sizes matter
+        for any of the `nodes`. Never wait in it for anything slow. When it ends with an
+        exception, what was reserved in it is not."""
 
     def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
         """Put into the location log that repositories hold `key` now, or no longer do.
@@ -113,10 +138,8 @@ class RepositoryRecords:
                 if node not in known:
                     self.record(key, [node], [])
 
-    def wants(self, node: UUID, key: Key, file: str, present: frozenset[UUID]) -> bool:
-        return self._preferences.wants(
-            node, key, file, default=True, absent=frozenset({node}), present=present
-        )
+    def choosing(self, nodes: Collection[UUID], placed: Placed) -> AbstractContextManager[Choosing]:
+        return choosing(self._preferences, nodes, placed)
 
     def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
         changes = dict.fromkeys(present, True) | dict.fromkeys(missing, False)

@@ -36,6 +36,20 @@ class Unwanted(Enum):
     NONE = "none"
 
 
+class Full(Enum):
+    """What an upload does when all nodes that want the key are full: larger than their maximum
+    sizes with it, or without space on their disks.
+
+    `REFUSE`, the default: the client hears that there is not enough space, and keeps its copy.
+    No node ever gets more than its maximum size. `STORE` is what git-annex does: the gateway
+    pays no heed to maximum sizes, so that content goes to full nodes that want it for another
+    reason than balance, and what then nobody wants is stored as `Unwanted` says.
+    """
+
+    REFUSE = "refuse"
+    STORE = "store"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeState:
     """What is known of a node when a download has to choose.

@@ -12,6 +12,8 @@ Git config of shoal's own, for gateways:
     shoal.node-finish-time   seconds that a node has to verify and flush an upload (600)
     shoal.unwanted           what to do with content that no node wants: `all` nodes store it,
                              as with git-annex (the default), `one` does, or `none`
+    shoal.full               what to do when all nodes that want a key are full: `refuse` it
+                             (the default), or `store` it all the same, as with git-annex
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from shoal.gateway.patience import Limits, Patience
 from shoal.gateway.proxied import ProxiedRemote
 from shoal.gateway.publishing import Plan, plan_of
 from shoal.gateway.records import RepositoryRecords
-from shoal.gateway.select import Unwanted
+from shoal.gateway.select import Full, Unwanted
 from shoal.remotes.base import Remote, RemoteInfo
 from shoal.remotes.instantiate import Opener
 from shoal.remotes.local import LocalRemote
@@ -201,6 +203,7 @@ class Served:
         """Serve what `plan` says from now on."""
         self._patience.limits = limits_of(self._repository.config)
         unwanted = unwanted_of(self._repository.config)
+        full = full_of(self._repository.config)
         here = self._own.info.uuid
         old, self._nodes = self._nodes, {}
         for settings in (
@@ -221,6 +224,7 @@ class Served:
                 self._records,
                 self._patience,
                 unwanted=unwanted,
+                full=full,
             )
         self._remotes, self._basis = remotes, basis
         for settings, node in old.items():
@@ -306,3 +310,12 @@ def unwanted_of(config: GitConfig) -> Unwanted:
         return Unwanted.ALL if configured is None else Unwanted(configured)
     except ValueError:
         raise ConfigError(f"shoal.unwanted is {configured}: it must be all, one or none") from None
+
+
+def full_of(config: GitConfig) -> Full:
+    """Give what is configured for content that only full nodes want. Raises ConfigError."""
+    configured = config.get("shoal.full")
+    try:
+        return Full.REFUSE if configured is None else Full(configured)
+    except ValueError:
+        raise ConfigError(f"shoal.full is {configured}: it must be refuse or store") from None

@@ -1,18 +1,29 @@
-"""An upload to a cluster: the content goes to all nodes that agreed to take it."""
+"""An upload to a cluster: the content goes to all nodes that agreed to take it.
+
+A node that fails in the middle, such as one whose disk is full, is replaced: the next node that
+wants the content gets it from one that has it, before the client hears of its upload. When no
+node has it, there is nothing to be copied; the client hears of a failure, and tries again.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from functools import partial
 
-from shoal.errors import LocalProtocolError
+from shoal.errors import LocalProtocolError, ShoalError
 from shoal.gateway import outcome
+from shoal.gateway.download import ClusterDownload
+from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
+from shoal.gateway.reading import Reading
 from shoal.gateway.records import in_thread
-from shoal.gateway.spread import Results, spread
+from shoal.gateway.spread import spread
 from shoal.remotes.base import StoreResult, Upload
 from shoal.remotes.content import Content
 from shoal.values.backend import verifier
+from shoal.values.uuid import UUID
 
 
 class ClusterUpload(Upload):
@@ -22,6 +33,7 @@ class ClusterUpload(Upload):
         self._placing = placing
         self._patience = patience
         self._spent = False
+        self._recorded: set[UUID] = set()
         self.offset = min(upload.offset for upload in placing.uploads.values())
 
     async def store(self, content: Content) -> StoreResult:
@@ -34,17 +46,57 @@ class ClusterUpload(Upload):
             raise LocalProtocolError("store() for a second time, or from another offset")
         self._spent = True
         placing = self._placing
-        uploads = {placing.nodes[uuid]: upload for uuid, upload in placing.uploads.items()}
-        results: Results = {}
         try:
-            await spread(uploads, content, verifier(placing.key), self._patience, results)
+            await self._spread(placing.uploads, content)
         finally:
-            result = outcome.stored([*placing.nodes], results, placing.already)
-            if result.stored_in:
-                record = partial(placing.records.record, placing.key, result.stored_in, ())
-                await uninterrupted(in_thread(record))
-        outcome.raise_bugs(results)
-        return result
+            await self._record()
+        if placing.confirmed and len(placing.confirmed) < len(placing.results):
+            try:
+                await self._replace_failed()
+            finally:
+                await self._record()
+        outcome.raise_bugs(placing.results)
+        return self._result
+
+    async def _spread(self, to: Mapping[UUID, Upload], content: Content) -> None:
+        placing = self._placing
+        uploads = {placing.nodes[uuid]: upload for uuid, upload in to.items()}
+        await spread(uploads, content, verifier(placing.key), self._patience, placing.results)
+
+    @property
+    def _result(self) -> StoreResult:
+        placing = self._placing
+        return outcome.stored([*placing.nodes], placing.results, placing.already)
+
+    async def _record(self) -> None:
+        placing, holders = self._placing, self._result.stored_in
+        fresh = [uuid for uuid in holders if uuid not in self._recorded]
+        if fresh:
+            self._recorded.update(fresh)
+            record = partial(placing.records.record, placing.key, fresh, ())
+            await uninterrupted(in_thread(record))
+
+    async def _replace_failed(self) -> None:
+        """The content has gone by; others get it from nodes that have it now. They have no
+        more time for that than a node has to finish: a client waits."""
+        limits = self._patience.limits
+        with contextlib.suppress(ShoalError, OSError):  # what is stored is stored
+            await self._patience.call("cluster", self._copy_to_others(), limits.finish)
+
+    async def _copy_to_others(self) -> None:
+        placing = self._placing
+
+        def read(node: Node, start: int) -> Reading:
+            return Reading(node, placing.key, start, placing.file, placing.caller)
+
+        while uploads := await placing.replace_failed():
+            sources = [placing.nodes[uuid] for uuid in placing.confirmed]
+            copy = ClusterDownload("cluster", sources, read)
+            try:
+                if await copy.open(min(upload.offset for upload in uploads.values())) is not None:
+                    await self._spread(uploads, copy)
+            finally:
+                await copy.close()
 
     async def aclose(self) -> None:
         await self._placing.close()

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
+from shoal.gateway.choosing import LEAVING
 from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import UUID
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from shoal.git.annexlogs import AnnexLogs
     from shoal.values.key import Key
 
-_CONFIG = "shoal.drain."
 _NOTHING = "nothing"
 _ONE_BYTE = 1
 
@@ -46,8 +46,8 @@ def draining(logs: AnnexLogs) -> dict[UUID, Before]:
     """Give the nodes that are marked, and what was configured for them before."""
     found = {}
     for name, value in logs.config().items():
-        if name.startswith(_CONFIG) and (before := _read(value)) is not None:
-            found[UUID(name.removeprefix(_CONFIG))] = before
+        if name.startswith(LEAVING) and (before := _read(value)) is not None:
+            found[UUID(name.removeprefix(LEAVING))] = before
     return found
 
 
@@ -80,7 +80,7 @@ def mark(logs: AnnexLogs, node: UUID) -> None:
             "groups": sorted(logs.groups().get(node, ())),
             "maxsize": logs.max_sizes().get(node, 0),
         }
-        logs.set_config(_CONFIG + node, json.dumps(before, sort_keys=True))
+        logs.set_config(LEAVING + node, json.dumps(before, sort_keys=True))
     if logs.groups().get(node):
         logs.set_groups(node, ())
     if logs.wanted().get(node) != _NOTHING:
@@ -103,7 +103,7 @@ def unmark(logs: AnnexLogs, node: UUID, name: str) -> None:
         logs.set_wanted(node, before.wanted)
     if logs.max_sizes().get(node) == _ONE_BYTE:
         logs.set_max_size(node, before.max_size)
-    logs.set_config(_CONFIG + node, "")
+    logs.set_config(LEAVING + node, "")
 
 
 @dataclass(frozen=True, slots=True)
