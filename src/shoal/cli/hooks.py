@@ -1,13 +1,13 @@
 """What git's hooks run: `shoal pre-commit`, `post-receive` and `pre-push`.
 
-The latter two have nothing to do here: shoal has no exporttree remotes to update after a push,
-and none that were verified by hand. They are there so that hooks which git-annex wrote work
-where only shoal is installed.
+They are there so that hooks which git-annex wrote work where only shoal is installed. The last
+has nothing to do: shoal has no exporttree remotes.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from shoal.cli.arguments import Parser
@@ -21,11 +21,27 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     context.commits = False
-    if context.command != "pre-commit":
-        if not sys.stdin.isatty():
-            sys.stdin.buffer.read()
-        return 0
-    return _pre_commit(context)
+    if context.command == "pre-commit":
+        return _pre_commit(context)
+    pushed = [] if sys.stdin.isatty() else sys.stdin.buffer.readlines()
+    return 0 if context.command == "pre-push" else _post_receive(context, pushed)
+
+
+def _post_receive(context: Context, pushed: list[bytes]) -> int:
+    from shoal.git.postreceive import follow, pushed_refs
+
+    _leave_git_directory()
+    if context.found_repository.is_initialised:
+        for warning in follow(context.found_repository, pushed_refs(pushed)):
+            context.out.warning(warning)
+    return 0
+
+
+def _leave_git_directory() -> None:
+    """Go to the work tree: git runs a post-receive hook in .git, as if that were one."""
+    if os.environ.get("GIT_DIR") == "." and os.path.basename(os.getcwd()) == ".git":
+        os.chdir("..")
+        del os.environ["GIT_DIR"]
 
 
 def _pre_commit(context: Context) -> int:
