@@ -4,6 +4,9 @@ What is true of a cluster is what its nodes say, each for itself, in the request
 location log helps to choose whom to ask, and is never the answer. A node that is down or
 hangs is left out; the others go on, and the answer lists exactly where the key is. What nodes
 said is in the gateway's location log before the client hears of it.
+
+The same cluster at another gateway is a node, too. It is told which gateways it must not ask
+(topology.py); when it cannot be reached, another gateway that may reach it stands in for it.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
-from shoal.errors import KeyNotPresent, RemoteRefused
+from shoal.errors import KeyNotPresent, RemoteError, RemoteRefused, ShoalError
 from shoal.gateway import outcome, select
 from shoal.gateway.download import ClusterDownload
 from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
+from shoal.gateway.reach import Reach, ReachRecords
 from shoal.gateway.reading import Reading
 from shoal.gateway.records import Records, in_thread
 from shoal.gateway.select import Full, Unwanted
+from shoal.gateway.topology import Route, Router, Topology, is_repository
 from shoal.gateway.upload import ClusterUpload
 from shoal.remotes.base import (
     NOBODY,
@@ -43,6 +48,7 @@ from shoal.values.uuid import UUID
 T = TypeVar("T")
 
 _BYPASS = 2  # the first protocol version in which a client names the gateways it came by
+_MOST_ROUTES = 100  # sets of gateways that requests came by, for which the routes are kept
 
 
 def clock_here() -> float:
@@ -65,13 +71,21 @@ class ClusterRemote(Remote):
         unwanted: Unwanted = Unwanted.ALL,
         full: Full = Full.REFUSE,
         clock: Callable[[], float] = clock_here,
+        topology: Topology | None = None,
     ) -> None:
-        """`nodes` are in the order in which answers list them; of several with one UUID the
-        first counts. They belong to the caller, who may share them with other clusters:
-        aclose() does not close them."""
+        """`nodes` are in the order in which answers list them; of several with one UUID, or at
+        one gateway, the first counts. They belong to the caller, who may share them with other
+        clusters: aclose() does not close them. `topology` is known of the other gateways."""
         self._nodes: dict[UUID, Node] = {}
+        self._gateways: dict[UUID, Node] = {}
         for node in nodes:
-            self._nodes.setdefault(node.uuid, node)
+            if node.via is not None and node.is_gateway:
+                self._gateways.setdefault(node.via, node)
+            else:
+                self._nodes.setdefault(node.uuid, node)
+        self._router = Router(topology or Topology(), gateway, [*self._gateways], self._nodes)
+        self._routes: dict[frozenset[UUID], list[Route]] = {}
+        self._plain = Reach(self._nodes)  # of requests that no other gateway takes part in
         self._gateway = gateway
         self._records = records
         self._patience = patience
@@ -94,38 +108,68 @@ class ClusterRemote(Remote):
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
         """True as soon as a node says yes. False when the nodes that may have the key (by the
         log; all when it names none) say no. Raises RemoteUnavailable when they are down."""
-        logged = await self._logged(key)
-        known = self._look_at_once(key, logged, caller)
+        reach = self._reach(caller)
+        logged = await self._logged(key, reach)
+        known = self._look_at_once(key, logged, caller, reach)
         if known is not None:
             return known
-
-        async def ask(node: Node) -> bool:
-            theirs = self._caller(caller)
-            return await node.ask(lambda remote: remote.check_present(key, caller=theirs))
-
-        nodes = self._nodes_for(caller)
-        questions = {node.uuid: partial(ask, node) for node in _in_order(nodes, logged)}
-        hedge = self._patience.limits.hedge
-        holder, failures = await self._patience.first_yes(questions, hedge)
+        theirs = self._caller(caller)
+        failures: dict[UUID, Exception] = {}
+        holder = None
+        for nodes in reach.rounds():
+            holder, failed = await self._find(key, nodes, logged, theirs)
+            failures |= failed
+            if holder is not None:
+                break
         if holder is None:
-            error = outcome.absence(self._info.name, str(key), [*nodes], logged, failures)
+            error = self._absence(key, reach, logged, failures, caller)
             if isinstance(error, KeyNotPresent):
                 return False
             raise error
-        if holder not in logged:
+        if holder not in logged and is_repository(holder):
             await self._record(key, present=[holder])
         return True
 
+    def _absence(
+        self,
+        key: Key,
+        reach: Reach,
+        logged: frozenset[UUID],
+        failures: Mapping[UUID, Exception],
+        caller: Caller,
+    ) -> RemoteError:
+        """Give the error that is true when no node said that it has the key.
+
+        A gateway of shoal hears of every node that could not be asked: it has a log of its own
+        that may name one of them."""
+        failures = reach.still_failing(failures)
+        if failures and self._gateway in caller.bypass:
+            logged |= failures.keys()
+        return outcome.absence(self._info.name, str(key), [*reach.nodes], logged, failures)
+
+    async def _find(
+        self, key: Key, nodes: Mapping[UUID, Node], logged: frozenset[UUID], theirs: Caller
+    ) -> tuple[UUID | None, Mapping[UUID, Exception]]:
+        """Ask nodes until one says that it has the key; give that, and who could not answer."""
+
+        async def ask(node: Node) -> bool:
+            told = node.heard_from(theirs)
+            return await node.ask(lambda remote: remote.check_present(key, caller=told))
+
+        questions = {node.uuid: partial(ask, node) for node in _in_order(nodes, logged)}
+        return await self._patience.first_yes(questions, self._patience.limits.hedge)
+
     def present_at_once(self, key: Key, *, caller: Caller = NOBODY) -> bool | None:
-        return self._look_at_once(key, self._records.kept_locations(key), caller)
+        reach = self._reach(caller)
+        return self._look_at_once(key, self._kept(key, reach), caller, reach)
 
     def _look_at_once(
-        self, key: Key, logged: frozenset[UUID] | None, caller: Caller
+        self, key: Key, logged: frozenset[UUID] | None, caller: Caller, reach: Reach
     ) -> bool | None:
         """Ask one node after the other. What the log does not know takes more time; when it is
         not known what the log knows (None) it is compared with the answer soon."""
         theirs = self._caller(caller)
-        for node in _in_order(self._nodes_for(caller), logged or ()):
+        for node in _in_order(reach.usual, logged or ()):
             present = node.present_at_once(key, theirs)
             if present is None:
                 return None
@@ -140,15 +184,22 @@ class ClusterRemote(Remote):
     def read_at_once(
         self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
     ) -> bytes | None:
-        return self._take_at_once(key, offset, most, self._records.kept_locations(key), caller)
+        reach = self._reach(caller)
+        return self._take_at_once(key, offset, most, self._kept(key, reach), caller, reach)
 
     def _take_at_once(
-        self, key: Key, offset: int, most: int, logged: frozenset[UUID] | None, caller: Caller
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        logged: frozenset[UUID] | None,
+        caller: Caller,
+        reach: Reach,
     ) -> bytes | None:
         """Read from the first of the nodes that cost least and have the content at hand. As
         with _look_at_once(), they have to be logged to have it."""
         theirs = self._caller(caller)
-        order = _in_order(self._nodes_for(caller), logged or ())
+        order = _in_order(reach.usual, logged or ())
         for node in order:
             if node.cost > order[0].cost or (logged is not None and node.uuid not in logged):
                 return None
@@ -166,25 +217,24 @@ class ClusterRemote(Remote):
     async def _retrieve(
         self, key: Key, offset: int, file: str, caller: Caller
     ) -> AsyncIterator[Content]:
-        logged = await self._logged(key)
-        small = self._take_at_once(key, offset, AT_ONCE, logged, caller)
+        reach = self._reach(caller)
+        logged = await self._logged(key, reach)
+        small = self._take_at_once(key, offset, AT_ONCE, logged, caller, reach)
         if small is not None:
             yield MemoryContent(small, offset)
             return
-        nodes = self._nodes_for(caller)
         theirs = self._caller(caller)
 
         def read(node: Node, start: int) -> Reading:
             return Reading(node, key, start, file, theirs)
 
         name = self._info.name
-        download = ClusterDownload(name, _in_order(nodes, logged), read)
+        download = ClusterDownload(name, _in_order(reach.nodes, logged), read)
         try:
             node = await download.open(offset)
             if node is None:
-                failures = download.unavailable
-                raise outcome.absence(name, str(key), [*nodes], logged, failures)
-            if node.uuid not in logged:
+                raise self._absence(key, reach, logged, download.unavailable, caller)
+            if node.uuid not in logged and is_repository(node.uuid):
                 await self._record(key, present=[node.uuid])
             yield download
         finally:
@@ -194,13 +244,13 @@ class ClusterRemote(Remote):
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
         """AlreadyPresent when nodes say so and none takes the content; they are listed."""
-        nodes = self._nodes_for(caller)
-        theirs = self._caller(caller)
-        placing = Placing(nodes, self._records, key, file, theirs, full=self._full)
+        reach = self._reach(caller)
+        theirs, records = self._caller(caller), self._records_of(reach)
+        placing = Placing(reach.nodes, records, key, file, theirs, full=self._full)
         try:
             await placing.place(self._info.name, self._unwanted)
             already = placing.already
-            holders = outcome.gathered((u, *already[u]) for u in nodes if u in already)
+            holders = outcome.gathered((u, *already[u]) for u in reach.nodes if u in already)
             fresh = [uuid for uuid in holders if uuid not in placing.logged]
             if fresh:
                 await self._record(key, present=fresh)
@@ -210,7 +260,13 @@ class ClusterRemote(Remote):
         if placing.uploads:
             return ClusterUpload(placing, self._patience)
         await placing.close()
-        return AlreadyPresent(holders)
+        return self._already(holders, caller)
+
+    def _already(self, holders: tuple[UUID, ...], caller: Caller) -> AlreadyPresent:
+        """A gateway of the real git-annex breaks off when it hears of holders here; it names
+        only itself and those before it. One of shoal names this gateway, too."""
+        is_real = bool(caller.bypass) and self._gateway not in caller.bypass
+        return AlreadyPresent(() if is_real else holders)
 
     async def store_whole(
         self,
@@ -228,10 +284,10 @@ class ClusterRemote(Remote):
     async def _store_whole(
         self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
     ) -> StoreResult | AlreadyPresent:
-        nodes = self._nodes_for(caller)
-        theirs = self._caller(caller)
+        reach = self._reach(caller)
+        theirs, records = self._caller(caller), self._records_of(reach)
         placing = Placing(
-            nodes, self._records, key, file, theirs, content, full=self._full, agreed=agreed
+            reach.nodes, records, key, file, theirs, content, full=self._full, agreed=agreed
         )
         try:
             await placing.place(self._info.name, self._unwanted)
@@ -239,12 +295,12 @@ class ClusterRemote(Remote):
                 upload = ClusterUpload(placing, self._patience)
                 return await upload.store(content.from_offset(upload.offset))
         finally:
-            result = outcome.stored([*nodes], placing.results, placing.already)
+            result = outcome.stored([*reach.nodes], placing.results, placing.already)
             fresh = [uuid for uuid in result.stored_in if uuid not in placing.logged]
             if fresh:
                 await self._record(key, present=fresh)
             await placing.close()
-        return result if placing.results else AlreadyPresent(result.stored_in)
+        return result if placing.results else self._already(result.stored_in, caller)
 
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
@@ -253,13 +309,12 @@ class ClusterRemote(Remote):
         theirs = self._caller(caller)
 
         async def ask(node: Node) -> StoreResult:
-            return await node.ask(
-                lambda remote: remote.store_present(key, file=file, caller=theirs)
-            )
+            told = node.heard_from(theirs)
+            return await node.ask(lambda remote: remote.store_present(key, file=file, caller=told))
 
-        nodes = self._nodes_for(caller)
-        results = await _ask_all(nodes, ask)
-        result = outcome.stored([*nodes], results, {})
+        reach = self._reach(caller)
+        results = await _ask_all(reach, ask)
+        result = outcome.stored([*reach.nodes], results, {})
         if result.stored_in:
             await self._record(key, present=result.stored_in)
         outcome.raise_bugs(results)
@@ -275,20 +330,24 @@ class ClusterRemote(Remote):
     async def _remove(self, key: Key, before: int | None, caller: Caller) -> RemoveResult:
         theirs = self._caller(caller)
 
-        async def remove(remote: Remote) -> RemoveResult:
+        async def remove(told: Caller, remote: Remote) -> RemoveResult:
             deadline = before
             if before is not None and not remote.info.monotonic_clock_here:
                 now_there = await remote.timestamp()
                 # Their clock was there, or further, when ours was at most at this point.
                 deadline = now_there + math.floor(before - self._clock())
-            return await remote.remove(key, before=deadline, caller=theirs)
+            return await remote.remove(key, before=deadline, caller=told)
 
         async def ask(node: Node) -> RemoveResult:
-            return await node.ask(remove, limit=self._patience.limits.stall)
+            call = partial(remove, node.heard_from(theirs))
+            return await node.ask(call, limit=self._patience.limits.stall)
 
-        nodes = self._nodes_for(caller)
-        results = await _ask_all(nodes, ask)
-        result = outcome.removed([*nodes], results)
+        reach = self._reach(caller)
+        results = await _ask_all(reach, ask)
+        failures = {u: error for u, error in results.items() if isinstance(error, ShoalError)}
+        excused = failures.keys() - reach.still_failing(failures).keys()
+        asked = [uuid for uuid in reach.nodes if uuid in results and uuid not in excused]
+        result = outcome.removed(asked, results)
         if result.removed_from:
             await self._record(key, missing=result.removed_from)
         outcome.raise_bugs(results)
@@ -307,22 +366,43 @@ class ClusterRemote(Remote):
         raise RemoteRefused("content cannot be locked in a cluster, only in one of its nodes")
         yield
 
-    def _nodes_for(self, caller: Caller) -> dict[UUID, Node]:
+    def _reach(self, caller: Caller) -> Reach:
         """Give the nodes that a request may go to: none behind a gateway that it came by, and
         none behind any gateway when the client cannot say by which ones it came."""
-        return {
+        says = caller.version >= _BYPASS
+        nodes = {
             uuid: node
             for uuid, node in self._nodes.items()
-            if node.via is None or (node.via not in caller.bypass and caller.version >= _BYPASS)
+            if node.via is None or (says and node.via not in caller.bypass)
         }
+        if not says or not self._gateways:
+            return self._plain if len(nodes) == len(self._nodes) else Reach(nodes)
+        routes = self._routes.get(caller.bypass)
+        if routes is None:
+            if len(self._routes) >= _MOST_ROUTES:
+                self._routes.clear()
+            routes = self._routes[caller.bypass] = self._router.routes(caller.bypass)
+        lost: set[UUID] = set()
+        for route in routes:
+            nodes[route.identity] = self._gateways[route.gateway].along(route, lost)
+        return Reach(nodes, lost)
+
+    def _records_of(self, reach: Reach) -> Records:
+        return ReachRecords(self._records, reach) if reach.routes else self._records
 
     def _caller(self, caller: Caller) -> Caller:
         """Give who asks the nodes: this gateway, which shall not be asked in turn."""
         return Caller(self._gateway, caller.bypass | {self._gateway})
 
-    async def _logged(self, key: Key) -> frozenset[UUID]:
+    def _kept(self, key: Key, reach: Reach) -> frozenset[UUID] | None:
         kept = self._records.kept_locations(key)
-        return await in_thread(partial(self._records.locations, key)) if kept is None else kept
+        return None if kept is None else reach.with_gateways(kept)
+
+    async def _logged(self, key: Key, reach: Reach) -> frozenset[UUID]:
+        kept = self._records.kept_locations(key)
+        if kept is None:
+            kept = await in_thread(partial(self._records.locations, key))
+        return reach.with_gateways(kept)
 
     async def _record(
         self, key: Key, present: Collection[UUID] = (), missing: Collection[UUID] = ()
@@ -331,15 +411,17 @@ class ClusterRemote(Remote):
 
 
 async def _ask_all(
-    nodes: Mapping[UUID, Node], ask: Callable[[Node], Coroutine[object, object, T]]
+    reach: Reach, ask: Callable[[Node], Coroutine[object, object, T]]
 ) -> dict[UUID, T | Exception]:
-    """Ask all nodes at once; give what each answered, or the error."""
-    answers = await asyncio.gather(*map(ask, nodes.values()), return_exceptions=True)
+    """Ask all nodes at once, and then those that stand in for lost ones; give what each
+    answered, or the error."""
     results: dict[UUID, T | Exception] = {}
-    for uuid, answer in zip(nodes, answers, strict=True):
-        if isinstance(answer, BaseException) and not isinstance(answer, Exception):
-            raise answer
-        results[uuid] = answer
+    for nodes in reach.rounds():
+        answers = await asyncio.gather(*map(ask, nodes.values()), return_exceptions=True)
+        for uuid, answer in zip(nodes, answers, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+                raise answer
+            results[uuid] = answer
     return results
 
 

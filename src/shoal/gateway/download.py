@@ -114,6 +114,8 @@ class ClusterDownload(Content):
         """Open the content at the next node that can give it."""
         while self._untried:
             node = self._untried.pop(0)
+            if not node.is_needed:
+                continue
             reading = self._read(node, offset)
             try:
                 content = await reading.open()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 from shoal.errors import RemoteUnavailable, ShoalError
 from shoal.gateway.patience import NodeTimeout, Patience
 from shoal.gateway.select import NodeState
+from shoal.gateway.topology import Route
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
 from shoal.remotes.content import WholeContent
 from shoal.values.key import Key
-from shoal.values.uuid import UUID
+from shoal.values.uuid import UUID, is_cluster_uuid
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ class Health:
     served: int = 0
     shunned_until: float = 0.0
     shun_for: float = _SHUN_FIRST
+    closing: bool = False  # the remote is closed when nothing is in flight
 
     def answered(self, seconds: float) -> None:
         """The node answered, after `seconds`."""
@@ -79,8 +82,35 @@ class Node:
         self._clock = clock
         self.uuid = remote.info.uuid
         self.cost = remote.info.cost
+        self.route: Route | None = None
         self._health = Health()
-        self._closing = False
+        self._lost: set[UUID] = set()
+
+    def along(self, route: Route, lost: set[UUID]) -> Self:
+        """Give this node, which is another gateway, as it is asked for one request.
+
+        It shares everything with this one, but has the identity of the route. `lost` are the
+        gateways that could not be reached for the request; this one is added when it is.
+        """
+        there = copy.copy(self)
+        there.route, there.uuid, there._lost = route, route.identity, lost
+        return there
+
+    @property
+    def is_needed(self) -> bool:
+        """It is to be asked. One that stands in for a gateway is when that one is lost."""
+        return self.route is None or self.route.instead_of in {None, *self._lost}
+
+    def heard_from(self, caller: Caller) -> Caller:
+        """Give the caller that the node hears of: one who came by all that it must not ask."""
+        if self.route is None:
+            return caller
+        return replace(caller, bypass=caller.bypass | self.route.bypass)
+
+    @property
+    def is_gateway(self) -> bool:
+        """It serves the same cluster at another gateway."""
+        return self.via is not None and is_cluster_uuid(self.remote.info.uuid)
 
     @property
     def name(self) -> str:
@@ -98,6 +128,7 @@ class Node:
             health.in_flight,
             health.latency,
             health.served,
+            hops=0 if self.route is None else 1 if self.route.instead_of is None else 2,
         )
 
     @property
@@ -108,7 +139,7 @@ class Node:
         """As Remote.present_at_once(). A node that does not answer at once is not to blame."""
         if self._is_shunned:
             return None
-        present = self.remote.present_at_once(key, caller=caller)
+        present = self.remote.present_at_once(key, caller=self.heard_from(caller))
         if present is not None:
             self._health.heard()
         return present
@@ -117,6 +148,7 @@ class Node:
         """As Remote.read_at_once(); a download when it works."""
         if self._is_shunned:
             return None
+        caller = self.heard_from(caller)
         content = self.remote.read_at_once(key, offset, most, caller=caller)
         if content is not None:
             self._health.heard()
@@ -158,6 +190,7 @@ class Node:
     async def begin_store(self, key: Key, file: str, caller: Caller) -> Upload | AlreadyPresent:
         """Ask the remote to take an upload. When this fails or is cancelled, no upload is
         left open, even if the remote agrees after that."""
+        caller = self.heard_from(caller)
         uploads: list[Upload] = []
         given_up = False
 
@@ -190,6 +223,7 @@ class Node:
         Raises what begin_store() raises. An error of a remote that had agreed to take the
         content is given instead.
         """
+        caller = self.heard_from(caller)
         has_agreed = False
 
         def note() -> None:
@@ -225,6 +259,7 @@ class Node:
     def check(self) -> None:
         """Raise RemoteUnavailable when the node is shunned."""
         if self._is_shunned:
+            self._note_loss()
             raise RemoteUnavailable(self.name, "it did not answer a moment ago")
 
     def failure(self, error: ShoalError | OSError) -> ShoalError:
@@ -239,9 +274,15 @@ class Node:
             self._health.failed()
         else:
             self._health.heard()
+        if isinstance(error, RemoteUnavailable | OSError):
+            self._note_loss()
         if isinstance(error, OSError):
             return RemoteUnavailable(self.name, error.strerror or type(error).__name__)
         return error
+
+    def _note_loss(self) -> None:
+        if self.route is not None:
+            self._lost.add(self.route.gateway)
 
     def enter(self, *, reading: bool = False) -> None:
         """Something begins to use the node. `leave` must follow."""
@@ -251,12 +292,12 @@ class Node:
     async def leave(self) -> None:
         """What used the node has ended; close the remote when that was the last and it is due."""
         self._health.in_flight -= 1
-        if self._closing and not self._health.in_flight:
+        if self._health.closing and not self._health.in_flight:
             await self.remote.aclose()
 
     async def aclose(self) -> None:
         """Close the remote, now or when the last transfer that uses it has ended."""
-        if not self._closing:
-            self._closing = True
+        if not self._health.closing:
+            self._health.closing = True
             if not self._health.in_flight:
                 await self.remote.aclose()

@@ -17,6 +17,7 @@ from shoal.errors import (
     ShoalError,
     TransferInProgress,
 )
+from shoal.gateway.topology import is_repository
 from shoal.remotes.base import RemoveResult, StoreResult
 from shoal.values.uuid import UUID
 
@@ -30,8 +31,9 @@ _TELLING = (NotEnoughSpace, TransferInProgress, RemoteRefused)  # of several err
 
 
 def gathered(groups: Iterable[Collection[UUID]]) -> tuple[UUID, ...]:
-    """Join lists of UUIDs: order kept, each once."""
-    return tuple(dict.fromkeys(uuid for group in groups for uuid in group))
+    """Join lists of repositories: order kept, each once. Clusters and gateways are left out."""
+    uuids = dict.fromkeys(uuid for group in groups for uuid in group)
+    return tuple(filter(is_repository, uuids))
 
 
 def stored(
@@ -65,7 +67,8 @@ def stored(
 def removed(
     nodes: Sequence[UUID], results: Mapping[UUID, RemoveResult | Exception]
 ) -> RemoveResult:
-    """Combine the answers to a removal, which succeeded when every node removed the key."""
+    """Combine the answers to a removal, which succeeded when every node removed the key. One
+    that could not be reached may have done so for another gateway."""
     groups = []
     reasons = []
     complete = bool(nodes)
@@ -73,7 +76,11 @@ def removed(
         result = results[uuid]
         if isinstance(result, RemoveResult):
             groups.append((*((uuid,) if result.removed else ()), *result.removed_from))
-        if not isinstance(result, RemoveResult) or not result.removed:
+    elsewhere = {uuid for group in groups for uuid in group}
+    for uuid in nodes:
+        result = results[uuid]
+        done = result.removed if isinstance(result, RemoveResult) else uuid in elsewhere
+        if not done:
             complete = False
             reasons.append(reason(result))
     return RemoveResult(complete, gathered(groups), "; ".join(dict.fromkeys(filter(None, reasons))))

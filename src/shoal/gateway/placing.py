@@ -80,10 +80,10 @@ class Placing:
         node takes the content and none has it.
         """
         chosen = await choice_in_thread(self._first_choice)
-        lacking = self._lacking
         await self._fill(chosen, self._content)
         if not self._settled:
-            await self._ask_holders([uuid for uuid in self.nodes if uuid not in lacking])
+            asked = self._asked()
+            await self._ask_holders([u for u in self.nodes if u in self.logged and u not in asked])
         if not self._settled and not self.failures:
             if self._only_full:
                 raise NotEnoughSpace(outcome.NO_SPACE)
@@ -106,7 +106,8 @@ class Placing:
 
     @property
     def _lacking(self) -> list[UUID]:
-        return select.lacking([*self.nodes], self.logged)
+        behind = {u: node.route.only_there for u, node in self.nodes.items() if node.route}
+        return select.lacking([*self.nodes], self.logged, behind)
 
     def _first_choice(self) -> list[UUID]:
         self.logged = self.records.locations(self.key)

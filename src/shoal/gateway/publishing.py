@@ -9,10 +9,11 @@ Source: git-annex's passthrough proxy design; checked against git-annex 10.20261
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shoal.gateway.clusters import local_clusters
+from shoal.gateway.topology import Topology, topology_of
 from shoal.remotes.settings import RemoteSettings, by_cost, remotes_of
 from shoal.values.uuid import UUID, is_cluster_uuid
 
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """A cluster that is served, and the remotes that are its nodes, cheapest first."""
+    """A cluster that is served, the remotes that are its nodes, cheapest first, and what is
+    known of its gateways."""
 
     name: str
     nodes: tuple[RemoteSettings, ...]
+    topology: Topology = field(default_factory=Topology)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def plan_of(repository: Repository) -> Plan:
         published,
         local_clusters(repository.config),
         repository.logs.clusters(),
+        repository.logs.all_proxies(),
     )
 
 
@@ -57,18 +61,21 @@ def make_plan(
     published: Collection[Proxied],
     local: Mapping[str, UUID],
     clusters: Mapping[UUID, frozenset[UUID]],
+    proxies: Mapping[UUID, Collection[Proxied]] | None = None,
 ) -> Plan:
     """Put together what is `published` with what is configured.
 
-    `remotes` are all, cheapest first; `local` are the clusters that git config names, and
-    `clusters` the living nodes that cluster.log gives for each.
+    `remotes` are all, cheapest first; `local` are the clusters that git config names,
+    `clusters` the living nodes that cluster.log gives for each, and `proxies` what each
+    gateway publishes.
     """
     proxied: dict[UUID, RemoteSettings] = {}
     served: dict[UUID, ClusterPlan] = {}
     for one in published:
         if is_cluster_uuid(one.uuid) and one.uuid in clusters:
             nodes = tuple(_nodes(here, remotes, one.uuid, local, clusters[one.uuid]))
-            served[one.uuid] = ClusterPlan(one.name, nodes)
+            topology = topology_of(one.uuid, clusters[one.uuid], proxies or {})
+            served[one.uuid] = ClusterPlan(one.name, nodes, topology)
     names = {(one.uuid, one.name) for one in published}
     for remote in remotes:
         uuid = remote.uuid

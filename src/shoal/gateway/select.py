@@ -11,7 +11,7 @@ Source: git-annex's passthrough proxy design; the behaviour of git-annex 10.2026
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -64,14 +64,16 @@ class NodeState:
     in_flight: int = 0
     latency: float = 0.0
     served: int = 0
+    hops: int = 0  # gateways in between
 
 
 def for_reading(nodes: Sequence[NodeState], logged: Collection[UUID]) -> list[UUID]:
     """Order nodes for a download or a look-up: the best first, all of them included.
 
     Nodes that are logged to hold the key come before the others, whose content is not known to
-    the log. Then: nodes that answer, cost, recent failures, transfers in flight, latency (in
-    steps of a factor of two, so that equals stay equal), and who served least.
+    the log. Then: nodes that answer, cost, gateways in between, recent failures, transfers in
+    flight, latency (in steps of a factor of two, so that equals stay equal), and who served
+    least.
     """
     ordered = sorted(
         nodes,
@@ -79,6 +81,7 @@ def for_reading(nodes: Sequence[NodeState], logged: Collection[UUID]) -> list[UU
             node.uuid not in logged,
             node.shunned,
             node.cost,
+            node.hops,
             min(node.failures, 3),
             node.in_flight,
             _step(node.latency),
@@ -93,13 +96,23 @@ def _step(latency: float) -> int:
     return int(latency * 1000).bit_length()
 
 
-def lacking(nodes: Sequence[UUID], logged: Collection[UUID]) -> list[UUID]:
+def lacking(
+    nodes: Sequence[UUID],
+    logged: Collection[UUID],
+    behind: Mapping[UUID, frozenset[UUID] | None] | None = None,
+) -> list[UUID]:
     """Give the nodes that are not logged to hold the key, in their order.
 
-    A cluster behind another gateway always counts as lacking it: its UUID is in a list of
-    locations as soon as one node of the whole cluster, perhaps one of ours, has the key.
+    A gateway lacks it while one of the nodes `behind` it does, or when these are not known.
     """
-    return [uuid for uuid in nodes if is_cluster_uuid(uuid) or uuid not in logged]
+    stands_for = behind or {}
+    return [
+        uuid for uuid in nodes if not _all_logged(stands_for.get(uuid, frozenset({uuid})), logged)
+    ]
+
+
+def _all_logged(uuids: frozenset[UUID] | None, logged: Collection[UUID]) -> bool:
+    return uuids is not None and all(uuid in logged for uuid in uuids)
 
 
 def wanting(nodes: Sequence[UUID], holders: Collection[UUID], wants: Wants) -> list[UUID]:

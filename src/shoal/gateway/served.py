@@ -225,6 +225,7 @@ class Served:
                 self._patience,
                 unwanted=unwanted,
                 full=full,
+                topology=cluster.topology,
             )
         self._remotes, self._basis = remotes, basis
         for settings, node in old.items():

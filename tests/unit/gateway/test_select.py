@@ -9,6 +9,7 @@ from shoal.values.uuid import UUID
 
 A, B, C = UUID("a"), UUID("b"), UUID("c")
 CLUSTER = UUID("acaaaaaa-0000-8000-8000-00000000000c")
+GATEWAY = UUID("via g")
 
 
 def test_downloads_prefer_nodes_that_are_logged() -> None:
@@ -22,6 +23,7 @@ def test_downloads_prefer_nodes_that_are_logged() -> None:
     [
         (NodeState(A, cost=100), NodeState(B, cost=100.1)),
         (NodeState(A, cost=200), NodeState(B, cost=100, shunned=True)),
+        (NodeState(A, failures=1), NodeState(B, hops=1)),
         (NodeState(A, in_flight=9), NodeState(B, failures=1)),
         (NodeState(A, in_flight=1, latency=9), NodeState(B, in_flight=2)),
         (NodeState(A, latency=0.004), NodeState(B, latency=0.1)),
@@ -43,9 +45,14 @@ def test_lacking_leaves_out_the_logged() -> None:
     assert lacking([C, B, A], {B}) == [C, A]
 
 
-def test_a_cluster_behind_another_gateway_counts_as_lacking() -> None:
-    """Its UUID is in the locations as soon as one of our own nodes has the key."""
-    assert lacking([CLUSTER, A], {CLUSTER, A}) == [CLUSTER]
+@pytest.mark.parametrize(
+    ("behind", "lacks"), [({B}, True), ({B, C}, True), ({C}, False), (set(), False), (None, True)]
+)
+def test_a_gateway_lacks_what_one_node_behind_it_lacks(behind: set[UUID], lacks: bool) -> None:
+    """The cluster's UUID is in the locations as soon as one of our own nodes has the key."""
+    known = None if behind is None else frozenset(behind)
+    found = lacking([A, GATEWAY], {CLUSTER, A, C}, {GATEWAY: known})
+    assert found == ([GATEWAY] if lacks else [])
 
 
 def test_wanting_asks_one_after_another() -> None:
