@@ -16,7 +16,7 @@ from shoal.logs import equivalent, metadata, web
 from shoal.logs.trust import TrustLevel
 from shoal.preferred.policy import Policy
 from shoal.values.key import Key
-from shoal.values.number import read_int
+from shoal.values.number import read_float, read_int
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _PREFERRED_DIR = "public"
 _FULL_AT = 0.9
+_PERCENT = 100  # what annex.fullybalancedthreshhold is given in
 _NOBODY: frozenset[UUID] = frozenset()
 
 
@@ -268,7 +269,11 @@ class RepositoryFacts:
 
     @property
     def full_at(self) -> float:
-        return self._repository.config.get_float("annex.fullybalancedthreshhold", _FULL_AT)
+        configured = self._repository.config.get("annex.fullybalancedthreshhold") or ""
+        try:
+            return read_float(configured)[0] / _PERCENT
+        except ValueError:
+            return _FULL_AT
 
     def _read(self, path: Callable[[Key, int], str]) -> bytes:
         if self.key is None:
