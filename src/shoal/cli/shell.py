@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shoal.git.repository import Repository
+    from shoal.p2p.server import Access
     from shoal.values.key import Key
+    from shoal.values.uuid import UUID
 
 _UNKNOWN = 100  # exit code of inannex when it cannot tell
 
@@ -162,9 +164,36 @@ def _p2p_stdio(command: AnnexCommand, limits: Limits) -> int:
         if wanted is not None:
             raise _wrong_uuid(wanted, None)
         raise NotARepository("Not a git-annex or gcrypt repository.")
+    if wanted is None or wanted == repository.uuid:
+        return _serve_own(repository, client, limits)
     from shoal.cli.shellserve import serve_session
 
-    return serve_session(repository, wanted, client, limits, _complain)
+    return serve_session(repository, wanted, client, _access(limits), _complain)
+
+
+def _serve_own(repository: Repository, client: UUID, limits: Limits) -> int:
+    """Serve this repository itself: say so at once, and import what serves it afterwards."""
+    sys.stdout.write(f"AUTH-SUCCESS {repository.uuid}\n")
+    sys.stdout.flush()
+    from shoal.cli.shellearly import EarlySession
+    from shoal.p2p.server import End
+
+    early = EarlySession(repository, _access(limits))
+    event = early.serve()
+    if isinstance(event, End):
+        return 0
+    from shoal.cli.shellserve import serve_session
+
+    begun = (early.session, event)
+    return serve_session(repository, None, client, _access(limits), _complain, begun)
+
+
+def _access(limits: Limits) -> Access:
+    from shoal.p2p.server import Access
+
+    if limits.read_only:
+        return Access.READ_ONLY
+    return Access.APPEND_ONLY if limits.append_only else Access.FULL
 
 
 _COMMANDS = {

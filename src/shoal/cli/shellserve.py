@@ -9,15 +9,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from shoal.errors import NoSuchRemote, NotARepository
-from shoal.p2p.server import Access
 from shoal.remotes.local import LocalRemote
 from shoal.server.p2p_session import serve_p2p
 from shoal.transport.stdio import own_stdio
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
-    from shoal.cli.shellwords import Limits
     from shoal.git.repository import Repository
+    from shoal.p2p.server import Access, Event, ServerSession
     from shoal.remotes.base import Remote
     from shoal.values.key import Key
 
@@ -26,29 +25,29 @@ def serve_session(
     repository: Repository,
     wanted: UUID | None,
     client: UUID,
-    limits: Limits,
+    access: Access,
     complain: Callable[[str], None],
+    begun: tuple[ServerSession, Event] | None = None,
 ) -> int:
     """Serve one P2P session on stdin and stdout; give the exit code.
 
+    `begun` is a session that was begun already, and the request that it has come to.
     `wanted` is the repository that is asked for: this one, or one that it is a gateway for.
     Raises NotARepository, before the client hears anything, when that is not served here.
     """
-    return asyncio.run(_serve_session(repository, wanted, client, limits, complain))
+    return asyncio.run(_serve_session(repository, wanted, client, access, complain, begun))
 
 
 async def _serve_session(
     repository: Repository,
     wanted: UUID | None,
     client: UUID,
-    limits: Limits,
+    access: Access,
     complain: Callable[[str], None],
+    begun: tuple[ServerSession, Event] | None,
 ) -> int:
-    access = Access.FULL
-    if limits.read_only or limits.append_only:
-        access = Access.READ_ONLY if limits.read_only else Access.APPEND_ONLY
     async with _served(repository, wanted, complain) as remote, own_stdio() as stream:
-        await serve_p2p(remote, stream, client=client, access=access, report=complain)
+        await serve_p2p(remote, stream, client=client, access=access, report=complain, begun=begun)
     return 0
 
 

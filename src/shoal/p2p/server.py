@@ -157,17 +157,25 @@ class ServerSession:
     """One session that serves repository `server`.
 
     With `login` the client must first show a token (sockets); otherwise the server speaks
-    first. `version` and `bypass` are what the client asked for.
+    first, unless it has `greeted` the client already. `version` and `bypass` are what the
+    client asked for.
     """
 
-    def __init__(self, server: UUID, access: Access = Access.FULL, *, login: bool = False) -> None:
+    def __init__(
+        self,
+        server: UUID,
+        access: Access = Access.FULL,
+        *,
+        login: bool = False,
+        greeted: bool = False,
+    ) -> None:
         self.server = server
         self.access = access
         self.version = 0
         self.bypass: tuple[UUID, ...] = ()
         self.state = State.LOGIN if login else State.IDLE
         self._receiver = Receiver()
-        self._output: list[bytes] = [] if login else [bytes(AuthSuccess(server))]
+        self._output: list[bytes] = [] if login or greeted else [bytes(AuthSuccess(server))]
         self._asked: type | None = None  # to what the driver owes an answer
         self._payload_left = 0  # bytes that the driver still has to send
         self._refused = False  # the client may say ERROR to our ERROR

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +26,7 @@ from shoal.errors import (
     ShoalError,
     TransferInProgress,
 )
+from shoal.git.identity import Identity, identity_of
 from shoal.git.mounts import is_on_local_disk
 from shoal.remotes.shortwork import Lane, wait_briefly
 
@@ -44,8 +44,6 @@ _CLOSE_SECONDS: Final = 5.0
 _LOOK_HOLDS: Final = 0.002  # seconds for which at_once() believes that nothing changed
 _SLOW: Final = 0.02  # seconds that at_once() should never take
 _REST: Final = 1.0  # seconds for which it leaves a disk alone where it did
-
-Identity = tuple[int, int, int | None]
 
 
 class LocalDisk:
@@ -102,7 +100,7 @@ class LocalDisk:
 
     def _is_as_it_was(self, repository: Repository) -> bool:
         """Tell whether the repository is there and unchanged: a few stat calls."""
-        same = self._identity == _identity_of(repository)
+        same = self._identity == identity_of(repository)
         return same and not repository.config.may_have_changed()
 
     def repository(self) -> Repository:
@@ -112,7 +110,7 @@ class LocalDisk:
         """
         with self._lock, self.answering():
             repository = self._repository
-            if repository is not None and self._identity == _identity_of(repository):
+            if repository is not None and self._identity == identity_of(repository):
                 repository.refresh_config()
                 if repository.config.generation != self._generation:
                     self._check_uuid(repository)
@@ -126,7 +124,7 @@ class LocalDisk:
         """Raise RemoteUnavailable when the repository is not the one that was used before:
         then what was not found may be there all the same."""
         repository = self._repository
-        if repository is None or self._identity != _identity_of(repository):
+        if repository is None or self._identity != identity_of(repository):
             raise RemoteUnavailable(self.name, "its disk went away")
 
     def _open(self) -> Repository:
@@ -142,7 +140,7 @@ class LocalDisk:
         return repository
 
     def _adopt(self, repository: Repository) -> None:
-        identity = _identity_of(repository)
+        identity = identity_of(repository)
         if identity is None:
             raise RemoteUnavailable(self.name, "its disk went away")
         device, _, objects = identity
@@ -264,24 +262,6 @@ class LocalDisk:
         future = closer.submit(close)
         closer.shutdown(wait=False)
         await settle(future, _CLOSE_SECONDS)
-
-
-def _identity_of(repository: Repository) -> Identity | None:
-    """Give what tells this repository from whatever may be in its place later.
-
-    Objects on a disk of their own count too. Raises nothing: None is "not there".
-    """
-    try:
-        git = os.stat(repository.common_dir)
-        os.stat(f"{repository.common_dir}/config")
-    except OSError:
-        return None
-    objects_dir = f"{repository.annex_dir}/objects"
-    try:
-        objects: int | None = os.stat(objects_dir).st_dev
-    except OSError:
-        objects = git.st_dev if not os.path.lexists(objects_dir) else None
-    return git.st_dev, git.st_ino, objects
 
 
 def _undo(done: Future[T], undo: Callable[[T], None]) -> None:

@@ -55,16 +55,18 @@ async def serve_p2p(
     client: UUID | None = None,
     access: Access = Access.FULL,
     report: Callable[[str], None] = lambda text: None,
+    begun: tuple[ServerSession, Event] | None = None,
 ) -> None:
     """Serve `remote` until the client ends the session.
 
     `client` names it in transfer logs; `report` is told in one sentence of what failed.
+    `begun` is a session that somebody else has begun with this client, and what came then.
     Raises RemoteUnavailable when the client goes away inside a request or content cannot be
     sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
     then of no more use.
     """
-    session = ServerSession(remote.info.uuid, access)
-    await _Server(remote, stream, session, client, report).run()
+    session, first = begun or (ServerSession(remote.info.uuid, access), None)
+    await _Server(remote, stream, session, client, report).run(first)
 
 
 def _client_gone() -> RemoteUnavailable:
@@ -89,8 +91,10 @@ class _Server:
         self._report = report
         self._end: End | None = None
 
-    async def run(self) -> None:
+    async def run(self, first: Event | None) -> None:
         try:
+            if first is not None:
+                await self._perform(first)
             while self._end is None:
                 await self._perform(await self.event())
             await self._flush()

@@ -1,0 +1,134 @@
+"""shoal-shell answers first, and imports what it needs later."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shoal.git.repository import Repository
+from tests.support.annexrepo import key_of, make_annex
+from tests.support.wait import wait_until
+
+HEAVY = {"asyncio", "dataclasses", "inspect", "logging", "ssl", "tempfile", "json", "sqlite3"}
+UNNEEDED = {"shoal.git.annexlogs", "shoal.git.branch", "shoal.server.p2p_session"}
+SHELL = (
+    "import sys; from shoal.cli.shell import main; code = main(); "
+    "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+)
+
+
+def converse(repository: Path, *lines: str) -> tuple[list[str], set[str]]:
+    """Say all lines at once; give what is answered, and the modules that were imported."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", SHELL, "p2pstdio", repository, "client"],
+        input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()[1:], set(done.stderr.splitlines()[-1].split())
+
+
+KEY = key_of(b"content")
+
+
+@pytest.fixture
+def annex(tmp_path: Path) -> Path:
+    with make_annex(tmp_path / "annex") as made:
+        path = Path(made.objects.location(KEY))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"content")
+        return Path(made.path)
+
+
+def test_a_question_is_answered_with_next_to_nothing(annex: Path) -> None:
+    absent = key_of(b"other")
+    asked = ["VERSION 4", "BYPASS", f"CHECKPRESENT {KEY}", f"CHECKPRESENT {absent}", "WHAT"]
+    answers, modules = converse(annex, *asked)
+    assert answers == ["VERSION 4", "SUCCESS", "FAILURE", "ERROR unknown command"]
+    assert modules & (HEAVY | UNNEEDED) == set()
+
+
+def test_what_needs_more_is_handed_over_with_what_came_after_it(annex: Path) -> None:
+    """All requests come in one piece; none is lost, none is answered twice."""
+    new = key_of(b"new")
+    answers, modules = converse(
+        annex, "VERSION 3", f"CHECKPRESENT {KEY}", f"LOCKCONTENT {KEY}", "UNLOCKCONTENT",
+        f"PUT  {new}", "DATA 3", "newVALID", f"CHECKPRESENT {new}", "DATA-PRESENT",
+    )  # fmt: skip
+    assert answers == [
+        "VERSION 3", "SUCCESS", "SUCCESS", "PUT-FROM 0", "SUCCESS", "SUCCESS",
+        "ERROR unexpected command",
+    ]  # fmt: skip
+    assert "asyncio" in modules
+
+
+def test_content_that_may_be_edited_is_looked_at_with_care(annex: Path) -> None:
+    """With annex.thin an object may be a file of the work tree: existence is not presence."""
+    subprocess.run(["git", "-C", annex, "config", "annex.thin", "true"], check=True)
+    with Repository.open(annex) as opened:
+        path = Path(opened.objects.location(KEY))
+    path.write_bytes(b"changed")
+    path.chmod(0o644)
+    answers, _ = converse(annex, f"CHECKPRESENT {KEY}")
+    assert answers == ["FAILURE"]
+
+
+def test_an_empty_place_of_objects_does_not_read_as_absent(annex: Path) -> None:
+    """The objects are on a disk of their own, and it has gone away."""
+    objects = annex / ".git" / "annex" / "objects"
+    objects.rename(annex / "elsewhere")
+    objects.symlink_to(annex / "gone")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", SHELL, "p2pstdio", annex, "client"],
+        input=f"CHECKPRESENT {KEY}\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1:] == []
+    assert "its disk went away" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_greeting_comes_before_the_rest_is_imported(annex: Path) -> None:
+    script = (
+        "import sys, os; from shoal.cli import shell; "
+        "shell._serve_own = lambda *args: print(*sys.modules) or 0; sys.exit(shell.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, "p2pstdio", annex, "client"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    modules = set(done.stdout.split())
+    assert modules & (HEAVY | UNNEEDED | {"shoal.p2p.server", "shoal.git.objects"}) == set()
+
+
+def test_what_a_silent_client_will_need_is_imported_meanwhile(annex: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", SHELL, "p2pstdio", annex, "client"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as shell:  # fmt: skip
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        assert shell.stderr is not None
+        shell.stdout.readline()
+        wait_until(lambda: "asyncio" in Path(f"/proc/{shell.pid}/maps").read_text(), 30)
+        shell.stdin.write("VERSION 4\n")
+        shell.stdin.close()
+        assert shell.stdout.read() == "VERSION 4\n"
+        assert "asyncio" in shell.stderr.read().split()
+
+
+def test_a_client_that_has_gone_is_no_error(annex: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", SHELL, "p2pstdio", annex, "client"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as shell:  # fmt: skip
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        assert shell.stderr is not None
+        shell.stdout.readline()
+        shell.stdout.close()
+        shell.stdin.write("VERSION 4\n")
+        shell.stdin.close()
+        assert "Traceback" not in shell.stderr.read()
+        assert shell.wait() == 0
