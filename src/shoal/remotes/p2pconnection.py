@@ -29,7 +29,7 @@ from shoal.p2p.receiver import Chunk
 from shoal.p2p.server import End, PayloadEnd
 from shoal.remotes.content import Content, Region
 from shoal.transport.stream import ByteStream
-from shoal.values.uuid import UUID
+from shoal.values.uuid import UUID, is_cluster_uuid
 
 _BYPASS_VERSION = 2
 
@@ -45,6 +45,7 @@ class P2PConnection:
         self._stream = stream
         self._session = ClientSession(server)
         self._name = name
+        self._is_cluster = is_cluster_uuid(server)
         self._broken = False
 
     @property
@@ -61,7 +62,8 @@ class P2PConnection:
         """Begin the session. `login` is what a server on a socket wants to hear first; `bypass`
         are gateways that must not be asked again.
 
-        Raises RemoteUnavailable when the server is another repository, or none.
+        Raises RemoteUnavailable when the server is another repository, or none; or when it
+        serves a cluster and is too old to hear of the gateways, which it might then ask.
         """
         if login is not None:
             await self._say(login)
@@ -73,6 +75,9 @@ class P2PConnection:
             raise self._surprise(answer)
         # Who does not know the word answers with an error, and speaks version 0.
         await self.ask(Version(NEWEST_VERSION))
+        if bypass and self.version < _BYPASS_VERSION and self._is_cluster:
+            self._broken = True
+            raise self.unavailable("its git-annex is too old for a cluster with several gateways")
         if bypass and self.version >= _BYPASS_VERSION:
             self._session.send(Bypass(tuple(sorted(bypass))))  # goes out with the first request
 

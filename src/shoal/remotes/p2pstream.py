@@ -58,6 +58,7 @@ from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
 from shoal.remotes.spool import with_size
 from shoal.values.backend import checksum_in
 from shoal.values.key import Key
+from shoal.values.uuid import is_cluster_uuid
 
 RETENTION = 600.0  # seconds for which a lock must outlive whoever asked for it
 _TIMED_REMOVAL = 3  # the protocol version that has GETTIMESTAMP and REMOVE-BEFORE
@@ -125,6 +126,10 @@ class P2PStreamRemote(Remote):
                 if before is None:
                     return self._removed(await connection.ask(Remove(key)))
                 self._require_clock(connection)
+                if is_cluster_uuid(self._info.uuid):
+                    # The real gateway translates a time for its nodes by what their clocks and
+                    # its own said in the same session; else it passes it on as it is.
+                    await connection.ask(GetTimestamp())
                 return self._removed(await connection.ask(RemoveBefore(before, key)))
         except Ended:
             # So ends git-annex-shell when the content is locked. Only a look can tell.

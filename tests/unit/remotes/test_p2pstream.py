@@ -25,6 +25,7 @@ from tests.support.memory_remote import MemoryRemote, content_from
 from tests.unit.remotes.contract import CALLER, LARGE, SMALL, RemoteContract, begin, put, read
 
 INFO = RemoteInfo(HERE, "node")
+CLUSTER = UUID("acaaaaaa-0000-8000-8000-00000000000c")
 
 
 class Session(ByteStream):
@@ -172,8 +173,9 @@ async def test_a_lock_whose_connection_ended_was_not_kept() -> None:
 class Scripted:
     """Answers with prepared lines, whatever it is asked."""
 
-    def __init__(self, *conversations: Sequence[bytes]) -> None:
+    def __init__(self, *conversations: Sequence[bytes], server: UUID = HERE) -> None:
         self._conversations = list(conversations)
+        self._server = server
         self.tasks: list[asyncio.Task[None]] = []
         self.heard: list[bytes] = []
 
@@ -181,12 +183,16 @@ class Scripted:
         ours, theirs = memory_streams()
         answers = self._conversations.pop(0)
         self.tasks.append(asyncio.create_task(self._talk(theirs, answers)))
-        connection = P2PConnection(ours, HERE, "node")
-        await connection.greet(bypass)
+        connection = P2PConnection(ours, self._server, "node")
+        try:
+            await connection.greet(bypass)
+        except RemoteUnavailable:
+            await connection.aclose()
+            raise
         return connection
 
     async def _talk(self, stream: MemoryStream, answers: Sequence[bytes]) -> None:
-        await stream.send(b"AUTH-SUCCESS %s\n" % HERE.encode())
+        await stream.send(b"AUTH-SUCCESS %s\n" % self._server.encode())
         for answer in answers:
             self.heard.append(await stream.receive())
             await stream.send(answer)
@@ -238,6 +244,32 @@ async def test_a_server_that_ends_instead_of_removing_is_asked_what_is_there() -
     with pytest.raises(RemoteUnavailable):
         await remote.remove(key, caller=CALLER)
     await remote.aclose()
+
+
+@in_loop
+async def test_an_old_gateway_is_not_asked_for_a_cluster() -> None:
+    """It cannot hear by which gateways a request came, and would ask them again."""
+    for version in (b"VERSION 1\n", b"ERROR unknown command\n"):
+        old = Scripted([version, b"SUCCESS\n"], server=CLUSTER)
+        remote = P2PStreamRemote(RemoteInfo(CLUSTER, "nyc-cluster"), old.dial)
+        with pytest.raises(RemoteUnavailable, match="too old for a cluster"):
+            await remote.check_present(key_of(SMALL), caller=Caller(THERE, frozenset({THERE})))
+        assert old.heard[0] == b"VERSION 4\n"
+        await remote.aclose()
+        await asyncio.gather(*old.tasks)
+        assert old.heard[1] == b""
+
+
+@in_loop
+async def test_a_gateway_reads_the_clocks_of_its_nodes_before_a_timed_removal() -> None:
+    """The real one needs that in the same session, or its nodes get a time of its own clock."""
+    key = key_of(SMALL)
+    real = Scripted([b"VERSION 4\n", b"TIMESTAMP 7\n", b"SUCCESS\n"], server=CLUSTER)
+    remote = P2PStreamRemote(RemoteInfo(CLUSTER, "nyc-cluster"), real.dial)
+    assert (await remote.remove(key, before=20, caller=CALLER)).removed
+    await remote.aclose()
+    assert real.heard[1].splitlines()[-1] == b"GETTIMESTAMP"
+    assert real.heard[2] == b"REMOVE-BEFORE 20 %s\n" % bytes(key)
 
 
 @in_loop
