@@ -50,6 +50,7 @@ class CopiesWanted:
             _NUMCOPIES: logged_numcopies or by_config or _DEFAULT,
             _MINCOPIES: logged_mincopies or _DEFAULT,
         }
+        self._logged = logged_numcopies
         self._attributes = Attributes(repository.git, [_NUMCOPIES, _MINCOPIES])
 
     def of_file(self, path: str | None) -> Needed:
@@ -57,6 +58,14 @@ class CopiesWanted:
         key alone."""
         given = {} if path is None or self._repository.is_bare else self._attributes.of(path)
         return Needed(self._value(_NUMCOPIES, given), self._value(_MINCOPIES, given))
+
+    def agreed(self, path: str | None) -> int:
+        """Give the numcopies of one file that every repository with this tree and git-annex
+        branch knows of: without options and git config, so that all decide alike."""
+        attribute = None
+        if path is not None and not self._repository.is_bare:
+            attribute = _number(self._attributes.of(path).get(_NUMCOPIES, ""))
+        return attribute or self._logged or _DEFAULT
 
     def of_key(self, key: Key, path: str | None = None) -> Needed:
         """Give what a drop of `key` must leave: the most that any of its files asks for."""

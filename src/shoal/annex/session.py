@@ -125,13 +125,27 @@ class Session:
     def trusts(self) -> Mapping[UUID, TrustLevel]:
         """How far repositories are trusted; those that are missing are semitrusted."""
         levels = dict(self.logs.trusts())
-        for uuid, settings in self.logs.remote_configs().items():
+        for uuid in self._enabled_exports():
             # What others can overwrite through the tree is no copy to rely on.
-            if settings.get("exporttree") == "yes" and levels.get(uuid) is not TrustLevel.DEAD:
+            if levels.get(uuid) is not TrustLevel.DEAD:
                 levels[uuid] = TrustLevel.UNTRUSTED
         for name, level in self._trust_overrides:
             levels[self.uuid_of(name)] = level
         return levels
+
+    def _enabled_exports(self) -> list[UUID]:
+        """Give the remotes of this repository with exporttree=yes. (The real program trusts
+        others of that kind as the log says.)"""
+        exports = {
+            uuid
+            for uuid, settings in self.logs.remote_configs().items()
+            if settings.get("exporttree") == "yes"
+        }
+        if not exports:
+            return []
+        from shoal.remotes.settings import remotes_of
+
+        return [one.uuid for one in remotes_of(self.repository) if one.uuid in exports]
 
     def trust(self, repository: UUID) -> TrustLevel:
         """Tell how far a repository is trusted."""
@@ -212,7 +226,7 @@ class Session:
 
         return Preferences(
             self.repository,
-            numcopies=lambda path: self.copies.of_file(path).numcopies,
+            numcopies=self.copies.agreed,
             trust=self.trust,
         )
 

@@ -86,9 +86,13 @@ class AnnexLogs:
         present = self._locations.get(key)
         if present is None:
             present = self._read_locations(key)
-        if raw or not present:
-            return present
-        return _with_clusters(present, self.dead(), self._clusters_of_nodes())
+        return present if raw else self.with_clusters(present)
+
+    def with_clusters(self, repositories: frozenset[UUID]) -> frozenset[UUID]:
+        """Leave out dead repositories, and add clusters that one of the others is a node of."""
+        if not repositories:
+            return repositories
+        return _with_clusters(repositories, self.dead(), self._clusters_of_nodes())
 
     def locations_of(self, keys: Sequence[Key]) -> list[frozenset[UUID]]:
         """As locations() for each of `keys`, but all logs that must be read are read at once."""

@@ -142,8 +142,6 @@ class Preferences:
             given = _attribute(repository, file)
         if given is None:
             given = self.logs.numcopies()
-        if given is None:
-            given = _number(repository.config.get("annex.numcopies"))
         return max(1, given or 1)
 
 
@@ -203,7 +201,8 @@ class RepositoryFacts:
     @cached_property
     def _living(self) -> frozenset[UUID]:
         trust = self._preferences.trust
-        return frozenset(repo for repo in self._raw if trust(repo) is not TrustLevel.DEAD)
+        living = frozenset(repo for repo in self._raw if trust(repo) is not TrustLevel.DEAD)
+        return self._logs.with_clusters(living)
 
     def locations(self) -> Set[UUID]:
         return self._living

@@ -19,7 +19,7 @@ from shoal.git.process import GitError
 from shoal.git.sizescan import Sums, diff_sizes, scan_sizes, size_of
 from shoal.logs import location
 from shoal.logs.location import present_uuids
-from shoal.values.uuid import UUID, is_cluster_uuid
+from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -146,9 +146,8 @@ class SizeCount:
         return self._repository.branch_hash_levels
 
     def _listed(self, sums: Sums) -> Sums:
-        """Give `sums` with all repositories that were ever described, and without clusters."""
-        known = dict.fromkeys(self._repository.logs.descriptions(), 0) | sums
-        return {repo: size for repo, size in known.items() if not is_cluster_uuid(repo)}
+        """Give `sums` with all repositories and clusters that were ever described."""
+        return dict.fromkeys(self._repository.logs.descriptions(), 0) | sums
 
     # The journal
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from shoal.git.process import Git, GitError, scratch_file
 from shoal.logs import location, presence
-from shoal.values.uuid import UUID, is_cluster_uuid
+from shoal.values.uuid import UUID
 
 Sums = dict[UUID, int]
 
@@ -119,9 +119,7 @@ def _sum(git: Git, words: tuple[str, ...], ask: _Ask) -> Sums:
                 raise
             fed.result()
     return {
-        repo: total
-        for name, total in sums.items()
-        if name and not is_cluster_uuid(repo := UUID(name.decode("utf-8", "surrogateescape")))
+        UUID(name.decode("utf-8", "surrogateescape")): total for name, total in sums.items() if name
     }
 
 

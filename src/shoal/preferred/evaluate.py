@@ -42,7 +42,7 @@ from shoal.preferred.globs import glob_matches
 from shoal.values.backend import is_secure_key
 from shoal.values.key import Key
 from shoal.values.number import read_float
-from shoal.values.uuid import UUID
+from shoal.values.uuid import UUID, is_cluster_uuid
 
 _NOBODY: frozenset[UUID] = frozenset()
 _RELIABLE = (TrustLevel.SEMITRUSTED, TrustLevel.TRUSTED)
@@ -63,9 +63,13 @@ class Question:
     present: Set[UUID] = _NOBODY
     rebalance: bool = False
 
-    def copies(self) -> Set[UUID]:
-        """Repositories that are taken to have the key."""
+    def holders(self) -> Set[UUID]:
+        """Repositories and clusters that are taken to have the key."""
         return (self.facts.locations() | self.present) - self.absent
+
+    def copies(self) -> Set[UUID]:
+        """The same without clusters, which have no copies of their own."""
+        return {repo for repo in self.holders() if not is_cluster_uuid(repo)}
 
 
 def matches(expr: Expr, question: Question) -> bool:
@@ -166,11 +170,11 @@ def _holds_for_copies(
         case InAllGroup(group):
             members = question.facts.members(group)
             return not members or (
-                members.isdisjoint(question.absent) and members <= question.copies()
+                members.isdisjoint(question.absent) and members <= question.holders()
             )
         case OnlyInGroup(group):
             members = question.facts.members(group)
-            copies = question.copies() if members else frozenset()
+            copies = question.holders() if members else frozenset()
             return not members.isdisjoint(copies) and copies <= members
         case Balanced():
             return _is_balanced_here(test, key, question)

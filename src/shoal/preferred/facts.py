@@ -51,7 +51,8 @@ class Facts(GroupFacts, Protocol):
         """Where evaluate.py keeps what it chose for the key, as long as these facts hold."""
 
     def locations(self) -> Set[UUID]:
-        """Repositories that have the key by its location log; no dead ones, no clusters."""
+        """Repositories that have the key by its location log, and clusters that one of them is
+        a node of. No dead ones."""
 
     def raw_locations(self) -> Set[UUID]:
         """The same, with dead repositories."""
@@ -63,7 +64,8 @@ class Facts(GroupFacts, Protocol):
         """How far `repo` is trusted."""
 
     def numcopies(self) -> int:
-        """The number of copies wanted of this file: its attribute, the log, git config, or 1."""
+        """The number of copies wanted of this file: its attribute, the log, or 1. What only
+        this repository or command was told does not count."""
 
     def global_numcopies(self) -> int:
         """The number of copies wanted by the log alone, or 1."""

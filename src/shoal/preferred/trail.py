@@ -24,8 +24,10 @@ _SYNTAX = frozenset({"(", ")", "not"}) | _CONNECTIVES
 
 def sentence(explanation: Explanation, what: str, subject: str) -> str:
     """Give e.g. `f.txt matches preferred content: include=*[TRUE]`; `what` is the kind of
-    content, and `subject` the file or key."""
-    found = "matches" if explanation.matches else "does not match"
+    content, and `subject` the file or key. Of an unstable expression it says first what it would
+    be, were it used."""
+    value = explanation.root.value if explanation.unstable else explanation.matches
+    found = "matches" if value else "does not match"
     text = f"{subject} {found} {what}: {trail(explanation.root)}"
     if not explanation.unstable:
         return text

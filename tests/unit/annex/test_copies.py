@@ -57,6 +57,15 @@ def test_the_order_of_sources(top: Path) -> None:
         assert copies.of_file("a.x") == Needed(1, 1)
 
 
+def test_what_everybody_knows_leaves_out_options_and_git_config(top: Path) -> None:
+    subprocess.run(["git", "config", "annex.numcopies", "2"], cwd=top, check=True)
+    (top / ".gitattributes").write_text("*.x annex.numcopies=4\n")
+    with wanted(top, numcopies=7) as copies:
+        assert (copies.agreed("a.x"), copies.agreed("b"), copies.agreed(None)) == (4, 1, 1)
+    with wanted(top, logged_numcopies=3) as copies:
+        assert (copies.agreed("a.x"), copies.agreed("b"), copies.agreed(None)) == (4, 3, 3)
+
+
 def test_a_drop_needs_the_most_of_all_files_with_the_key(top: Path) -> None:
     (top / ".gitattributes").write_text("*.x annex.numcopies=4 annex.mincopies=3\n")
     with wanted(top) as copies:

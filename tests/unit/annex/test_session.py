@@ -56,7 +56,10 @@ def test_an_export_is_not_trusted_whatever_the_log_says(client: Client) -> None:
     client.trust(b, TrustLevel.DEAD)
     for remote in (a, b):
         client.repository.logs.set_remote_config(remote.uuid, {"exporttree": "yes", "name": "x"})
+    elsewhere = UUID("12341234-1234-4234-8234-123412341234")  # not enabled here
+    client.repository.logs.set_remote_config(elsewhere, {"exporttree": "yes", "name": "y"})
     session = Session(client.repository)
+    assert session.trust(elsewhere) is TrustLevel.SEMITRUSTED
     assert session.trust(a.uuid) is TrustLevel.UNTRUSTED
     assert session.trust(b.uuid) is TrustLevel.DEAD
 

@@ -53,7 +53,7 @@ def test_sizes_are_sums_over_the_keys_that_each_repository_has(repository: Repos
     _log(repository, UNKNOWN, HERE, True, 1)
     _log(repository, SMALL, THERE, Status.DEAD, 1)
     sizes = repository.sizes
-    assert sizes.sizes() == {HERE: 1_000_007, THERE: 0}
+    assert sizes.sizes() == {HERE: 1_000_007, THERE: 0, CLUSTER: 0}
     assert sizes.size(UUID("99999999-9999-4999-8999-999999999999")) is None
 
 

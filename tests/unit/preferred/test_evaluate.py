@@ -85,6 +85,30 @@ def test_inallgroup_with_a_dead_member_never_matches() -> None:
     assert not _matches("inallgroup=g", facts)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("present", True),
+        ("inallgroup=big", True),
+        ("onlyingroup=big", False),  # its node is not in the group
+        ("copies=1", True),
+        ("copies=2", False),
+        ("copies=big:1", False),
+        ("lackingcopies=1", True),
+    ],
+)
+def test_a_cluster_has_what_a_node_has_but_is_no_copy(text: str, expected: bool) -> None:
+    cluster, node = UUID("ac111111-1111-8111-8111-111111111111"), UUID("n")
+    facts = DictFacts(
+        key=KEY,
+        file="a",
+        present_in={cluster, node},
+        groups_of={cluster: {"big"}},
+        copies_wanted=2,
+    )
+    assert matches(parse(text), Question(cluster, facts)) is expected
+
+
 def test_a_repository_that_nobody_heard_of_has_room() -> None:
     facts = DictFacts(key=KEY, groups_of={HERE: {"g"}}, max_sizes={HERE: 1})
     assert _matches("fullybalanced=g", facts)

@@ -73,9 +73,8 @@ def test_sentences() -> None:
     facts = DictFacts(key=KEY, file="a.txt", wanted_texts={HERE: text})
     explanation = explain(Policy.of(HERE, facts), facts, default=False)
     assert sentence(explanation, "preferred content", "a.txt") == (
-        "a.txt does not match preferred content: include=a*[TRUE] and ( not present[FALSE] ), but "
-        "that expression is not stable due to negated use of balanced=x present, so will not be "
-        "used"
+        "a.txt matches preferred content: include=a*[TRUE] and ( not present[FALSE] ), but that "
+        "expression is not stable due to negated use of balanced=x present, so will not be used"
     )
     stable = DictFacts(key=KEY, file="a.txt", required_texts={HERE: "include=a*"})
     explanation = explain(Policy.of(HERE, stable), stable, default=False, required=True)
