@@ -1,7 +1,8 @@
-"""What git's hooks run: `shoal pre-commit`, `post-receive` and `pre-push`.
+"""What git's hooks run: `shoal pre-commit`, `post-receive`, `pre-push` and `pre-receive`.
 
-They are there so that hooks which git-annex wrote work where only shoal is installed. The last
-has nothing to do: shoal has no exporttree remotes.
+The first three are there so that hooks which git-annex wrote work where only shoal is installed;
+pre-push has nothing to do: shoal has no exporttree remotes. The last is shoal's own, and
+refuses pushes that change a locked configuration (annex.cluster-lockdown).
 """
 
 from __future__ import annotations
@@ -24,7 +25,32 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if context.command == "pre-commit":
         return _pre_commit(context)
     pushed = [] if sys.stdin.isatty() else sys.stdin.buffer.readlines()
-    return 0 if context.command == "pre-push" else _post_receive(context, pushed)
+    match context.command:
+        case "post-receive":
+            return _post_receive(context, pushed)
+        case "pre-receive":
+            return _pre_receive(context, pushed)
+        case _:
+            return 0
+
+
+def _pre_receive(context: Context, pushed: list[bytes]) -> int:
+    from shoal.git.lockdown import Lockdown, is_locked, may_be_merged
+    from shoal.git.postreceive import pushed_refs
+
+    _leave_git_directory()
+    repository = context.found_repository
+    judged = {ref: sha for ref, sha in pushed_refs(pushed).items() if may_be_merged(ref)}
+    if not judged or not is_locked(repository):
+        return 0
+    lockdown = Lockdown(repository, in_hook=True)
+    try:
+        causes = [cause for ref, sha in judged.items() if (cause := lockdown.refusal(ref, sha))]
+    finally:
+        lockdown.close()
+    if causes:
+        raise ShoalError(f"refused: {'; '.join(causes)}")
+    return 0
 
 
 def _post_receive(context: Context, pushed: list[bytes]) -> int:

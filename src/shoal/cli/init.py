@@ -23,6 +23,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.git.init import initialise
+    from shoal.git.lockdownhook import install as install_lockdown
 
     if args.version is not None and args.version != _VERSION:
         raise ShoalError(
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     with context.out.item(Subject(text=description), given=args.words):
         for warning in initialise(repository, description or None, own_commands=HOOK_COMMANDS):
             context.out.warning(warning)
+        for line in install_lockdown(repository):
+            context.out.warning(line)
     if changes:
         context.out.note("recording state in git...")
     return context.out.exit_code

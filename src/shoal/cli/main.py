@@ -89,6 +89,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("post-receive", "hooks", "run by git post-receive hook"),
             ("pre-commit", "hooks", "run by git pre-commit hook"),
             ("pre-push", "hooks", "run by git pre-push hook"),
+            ("pre-receive", "hooks", "run by git pre-receive hook"),
             ("readpresentkey", "readpresentkey", "read records of where key is present"),
             ("setpresentkey", "setpresentkey", "change records of where key is present"),
             ("smudge", "smudge", "git smudge filter"),

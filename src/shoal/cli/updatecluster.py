@@ -19,11 +19,14 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.gateway.setup import update_cluster, update_proxy
+    from shoal.git.lockdownhook import install as install_lockdown
 
     if args.words:
         raise ShoalError("This command takes no parameters.")
     update = update_cluster if context.command == "updatecluster" else update_proxy
     show(update(context.repository), context)
+    for line in install_lockdown(context.repository):
+        context.out.line(line)
     return 0
 
 

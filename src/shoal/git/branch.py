@@ -58,6 +58,7 @@ class AnnexBranch:
         self._freshness = Freshness((self.journal, self.private_journal))
         self._known_tip: str | None = None
         self._merged: dict[str, str] | None = None  # siblings that update() has dealt with
+        self._refused: set[tuple[str, str]] = set()  # siblings that were warned of
         self._unmerged: tuple[str, ...] = ()  # those that cannot be merged: read-only
         self._listeners: list[Listener] = []
         self.generation = 0
@@ -309,11 +310,16 @@ class AnnexBranch:
         unmerged = []
         enabled = self._repository.config.get_bool("annex.merge-annex-branches", True)
         if enabled and siblings and siblings != self._merged:
+            from shoal.git.lockdown import is_locked, without_refused
             from shoal.git.merging import Merging
 
             merging = Merging(self._repository, siblings)
             unmerged = merging.find_unmerged(tip)
             repository = self._repository
+            if unmerged and is_locked(repository):
+                refs = {one.ref: one.commit for one in unmerged}
+                allowed = without_refused(repository, refs, self._refused)
+                unmerged = [one for one in unmerged if one.ref in allowed]
             if unmerged and not (repository.is_writable and repository.is_initialised):
                 self._settle(siblings, tuple(one.commit for one in unmerged))
                 return True

@@ -8,7 +8,7 @@ in adjusted branches only, and leaves the others to the next sync.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 _HEADS = "refs/heads/"
 
 
-def pushed_refs(lines: Iterable[bytes]) -> frozenset[str]:
-    """Read what git tells a post-receive hook: `OLD NEW REF` for each ref that changed."""
+def pushed_refs(lines: Iterable[bytes]) -> dict[str, str]:
+    """Read what git tells a hook of a push: `OLD NEW REF` for each ref. Gives the new ones."""
     words = (line.rstrip(b"\n").split(b" ", 2) for line in lines)
-    return frozenset(
-        found[2].decode("utf-8", "surrogateescape") for found in words if len(found) == 3
-    )
+    return {
+        found[2].decode("utf-8", "surrogateescape"): found[1].decode("ascii", "replace")
+        for found in words
+        if len(found) == 3
+    }
 
 
-def follow(repository: Repository, pushed: frozenset[str]) -> list[str]:
+def follow(repository: Repository, pushed: Collection[str]) -> list[str]:
     """Merge what was pushed into the git-annex branch, and into the work tree if that is
     wanted. Gives warnings. Raises ShoalError when the git-annex branch cannot be merged."""
     repository.branch.update()

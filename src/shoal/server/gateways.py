@@ -6,6 +6,7 @@ import asyncio
 
 from shoal.errors import NoSuchRemote, UsageError
 from shoal.gateway.served import Served
+from shoal.git.lockdownhook import install as install_lockdown
 from shoal.git.repository import Repository
 from shoal.remotes.base import Remote
 from shoal.server.finding import Finder
@@ -34,7 +35,7 @@ class GatewaySite(Site):
         return self._served.remote_at_once(uuid)
 
     async def served_git(self) -> ServedGit:
-        await asyncio.to_thread(self._repository.refresh_config)
+        await asyncio.to_thread(self._prepare_for_pushes)
         config = self._repository.config
         return ServedGit(
             self._repository.git_dir,
@@ -43,6 +44,12 @@ class GatewaySite(Site):
             url=config.get("annex.url"),
             takes_pushes=config.get_bool("http.receivepack", True),
         )
+
+    def _prepare_for_pushes(self) -> None:
+        """Look whether the configuration changed. When that of clusters is locked, no push may
+        come in without the hook that judges it."""
+        self._repository.refresh_config()
+        install_lockdown(self._repository)
 
     async def aclose(self) -> None:
         await self._served.aclose()

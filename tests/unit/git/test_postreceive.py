@@ -37,7 +37,7 @@ def _has_file(repository: Repository) -> bool:
 def test_what_git_says_was_pushed() -> None:
     zero, some = b"0" * 40, b"1" * 40
     lines = [b"%b %b refs/heads/a b\n" % (zero, some), b"broken\n", b"%b %b refs/x" % (some, zero)]
-    assert pushed_refs(lines) == {"refs/heads/a b", "refs/x"}
+    assert pushed_refs(lines) == {"refs/heads/a b": some.decode(), "refs/x": zero.decode()}
 
 
 def test_the_git_annex_branch_is_merged(repository: Repository) -> None:
