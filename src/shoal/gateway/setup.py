@@ -6,6 +6,9 @@ of git-annex 10.20261026, except that
 
 * `initcluster NAME` finds a cluster whatever the case of NAME, as git does; the real program
   replaces the UUID of `annex.cluster.mycluster` when it is told `MyCluster` once more;
+* a node that several other gateways reach is published under one name, that of the shortest
+  way there; of three gateways of the real program each publishes more names, and longer ones,
+  every time that one is set up again;
 * a remote that cannot be published (private, or with a name that no reader accepts) is said
   so, and not announced again each time.
 """
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from shoal.errors import ConfigError, NoSuchRemote
 from shoal.gateway.clusters import CONFIG, local_clusters
+from shoal.gateway.topology import topology_of
 from shoal.git.uuids import new_uuid
 from shoal.logs.proxy import Proxied, is_legal_name
 from shoal.remotes.discovery import learn_uuids
@@ -143,14 +147,27 @@ def _to_publish(
     }
     found |= {Proxied(cluster, name) for name, cluster in clusters.items()}
     taken = {proxied.uuid for proxied in found}
-    nodes = repository.logs.clusters()
-    ours = {node for cluster in clusters.values() for node in nodes.get(cluster, ())}
-    found |= {
-        Proxied(remote.uuid, remote.name)
-        for remote in remotes
-        if remote.is_proxied and remote.uuid in ours and remote.uuid not in taken
-    }
+    for cluster in clusters.values():
+        found |= {one for one in _elsewhere(repository, cluster, remotes) if one.uuid not in taken}
     return _publishable(repository, found, report)
+
+
+def _elsewhere(
+    repository: Repository, cluster: UUID, remotes: Iterable[RemoteSettings]
+) -> set[Proxied]:
+    """Give the nodes of a cluster that other gateways reach, each by the shortest way."""
+    nodes = repository.logs.clusters().get(cluster, frozenset())
+    known = topology_of(cluster, nodes, repository.logs.all_proxies()).nodes
+
+    def way(remote: RemoteSettings) -> tuple[bool, int, str]:
+        there = known.get(remote.proxied_by, ()) if remote.proxied_by is not None else ()
+        return remote.uuid not in there, len(remote.name), remote.name
+
+    names: dict[UUID, str] = {}
+    for remote in sorted(remotes, key=way):
+        if remote.is_proxied and remote.uuid is not None and remote.uuid in nodes:
+            names.setdefault(remote.uuid, remote.name)
+    return {Proxied(uuid, name) for uuid, name in names.items()}
 
 
 def _publishable(

@@ -250,7 +250,7 @@ async def test_a_server_that_ends_instead_of_removing_is_asked_what_is_there() -
 async def test_an_old_gateway_is_not_asked_for_a_cluster() -> None:
     """It cannot hear by which gateways a request came, and would ask them again."""
     for version in (b"VERSION 1\n", b"ERROR unknown command\n"):
-        old = Scripted([version, b"SUCCESS\n"], server=CLUSTER)
+        old = Scripted([version], server=CLUSTER)
         remote = P2PStreamRemote(RemoteInfo(CLUSTER, "nyc-cluster"), old.dial)
         with pytest.raises(RemoteUnavailable, match="too old for a cluster"):
             await remote.check_present(key_of(SMALL), caller=Caller(THERE, frozenset({THERE})))
