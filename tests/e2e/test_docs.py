@@ -91,6 +91,40 @@ def test_the_readme_s_cluster_runs(world: World) -> None:
         assert world.annex(world.root / name, "contentlocation", key)
 
 
+def _gateway_with_disks(world: World) -> None:
+    """Make a gateway whose cluster has disk1 and disk2, and one file."""
+    for name in ("disk1", "disk2", "gateway"):
+        world.make(name)
+    gateway = world.root / "gateway"
+    world.run("shoal", "initcluster", "mycluster", cwd=gateway)
+    for name in ("disk1", "disk2"):
+        world.git(gateway, "remote", "add", name, f"../{name}")
+        world.git(gateway, "fetch", "-q", name)
+        world.git(gateway, "config", f"remote.{name}.annex-cluster-node", "mycluster")
+    world.run("shoal", "updatecluster", cwd=gateway)
+    world.add(gateway, "file", b"content")
+
+
+def test_the_examples_of_git_over_http_run(world: World) -> None:
+    _gateway_with_disks(world)
+    port = _free_port()
+    script = _adapted(_examples("docs/git-http.md"), port).replace(":9417/", f":{port}/")
+    said = _run_script(script, world.root / "gateway")
+    assert "get file (from origin...)" in said
+    assert "copy file (to origin-mycluster...)" in said
+
+
+def test_the_examples_of_the_lockdown_run(world: World) -> None:
+    _gateway_with_disks(world)
+    world.run("git", "clone", "-q", "gateway", "laptop")
+    world.annex(world.root / "laptop", "init", "-q", "laptop")
+    said = _run_script(_examples("docs/security.md"), world.root)
+    assert "changes the maximum size of disk1 (maxsize.log)" in said
+    assert "\nrefused\n" in said
+    world.annex(world.root / "gateway", "merge")
+    assert world.annex(world.root / "gateway", "maxsize", "disk1").strip() == "100.0 GB"
+
+
 def test_the_examples_of_operating_run(world: World) -> None:
     said = _run_script(_examples("docs/operating.md"), world.root)
     assert "nodes: 3, 3 up" in said
