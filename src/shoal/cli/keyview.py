@@ -107,6 +107,8 @@ class _Shown:
             yield f"an upload: to {where}"
         elif put.reason == "already there":
             yield f"an upload: nowhere, no other node wants it; it is on {where}"
+        elif put.reason == "full":
+            yield "an upload: refused, not enough space on any wanted node"
         elif put.reason == "no nodes":
             yield "an upload: nowhere, the cluster has no nodes here"
         else:

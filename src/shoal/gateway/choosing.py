@@ -7,11 +7,12 @@ is taken and no database opened for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from shoal.gateway import select
 from shoal.git.preferences import RepositoryFacts
 from shoal.values.key import Key
 from shoal.values.uuid import UUID, is_cluster_uuid
@@ -75,6 +76,40 @@ class Choosing(Protocol):
 
     def reserve(self, node: UUID) -> Room | None:
         """Reserve room for the key in `node`; None when nobody looks at sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of the candidates get the key. `staying` are those that are not being emptied;
+    `only_full`: some want it, and none of those has room."""
+
+    nodes: list[UUID]
+    staying: list[UUID]
+    only_full: bool
+
+
+def choose(
+    choosing: Choosing,
+    candidates: Sequence[UUID],
+    holders: frozenset[UUID],
+    *,
+    heeds_sizes: bool = True,
+    wanted: bool = True,
+) -> Chosen:
+    """Choose the candidates that have room and want the key; if not `wanted`, all with room.
+
+    None of the candidates has the key, the `holders` have. With `heeds_sizes` False maximum
+    sizes count for nothing, except to balanced content.
+    """
+    staying = [node for node in candidates if not choosing.is_leaving(node)]
+    roomy = [node for node in staying if not heeds_sizes or choosing.has_room(node)]
+    nodes = select.wanting(roomy, holders, choosing.wants) if wanted else roomy
+    only_full = not nodes and any(
+        not wanted or choosing.wants(node, holders, whatever_its_size=True)
+        for node in staying
+        if node not in roomy
+    )
+    return Chosen(nodes, staying, only_full)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from functools import partial
 
 from shoal.errors import NotEnoughSpace, RemoteRefused, ShoalError
 from shoal.gateway import outcome, select
-from shoal.gateway.choosing import Placed, Room
+from shoal.gateway.choosing import Placed, Room, choose
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
 from shoal.gateway.records import Records, choice_in_thread, in_thread
@@ -122,21 +122,16 @@ class Placing:
         placed = Placed(self.key, self.file, self._reserved, full)
         holders = self._holders(candidates)
         with self.records.choosing([*self.nodes], placed) as choosing:
-            staying = [uuid for uuid in candidates if not choosing.is_leaving(uuid)]
-            self._all_leaving = bool(candidates) and not staying
-            roomy = [u for u in staying if not self._heeds_sizes or choosing.has_room(u)]
-            chosen = select.wanting(roomy, holders, choosing.wants) if wanted else roomy
-            if not chosen and len(roomy) < len(staying):
-                self._only_full |= not wanted or any(
-                    choosing.wants(uuid, holders, whatever_its_size=True)
-                    for uuid in staying
-                    if uuid not in roomy
-                )
-            rooms = {uuid: choosing.reserve(uuid) for uuid in chosen}
+            chosen = choose(
+                choosing, candidates, holders, heeds_sizes=self._heeds_sizes, wanted=wanted
+            )
+            rooms = {uuid: choosing.reserve(uuid) for uuid in chosen.nodes}
+        self._only_full |= chosen.only_full
+        self._all_leaving = bool(candidates) and not chosen.staying
         self._rooms = self._rooms | {u: room for u, room in rooms.items() if room is not None}
         if self._closed:  # nobody waits for it any more
             self._give_up_rooms()
-        return chosen
+        return chosen.nodes
 
     def _holders(self, candidates: Sequence[UUID]) -> frozenset[UUID]:
         """Give who has the key, or is about to."""

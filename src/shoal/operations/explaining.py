@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.gateway import select
-from shoal.gateway.select import Unwanted
-from shoal.gateway.served import unwanted_of
+from shoal.gateway.choosing import Placed, RepositoryChoosing, choose
+from shoal.gateway.select import Full, Unwanted
+from shoal.gateway.served import full_of, unwanted_of
 from shoal.operations.plan import Goal, KeyPlan, plan_key
 from shoal.preferred.explain import Explanation, explain
 from shoal.preferred.expr import Balanced, terms_of
@@ -52,7 +53,7 @@ class NodeView:
 class Put:
     """What an upload through the gateway would do now, if all nodes could take it: store the
     key on `nodes`; `reason` is "wanted", "already there", "unwanted" (nobody wants it, so git
-    config shoal.unwanted decides) or "no nodes"."""
+    config shoal.unwanted decides), "full" (no node that it would go to has room) or "no nodes"."""
 
     nodes: tuple[UUID, ...]
     reason: str
@@ -145,24 +146,25 @@ def _explained(
 
 def _put(session: Session, cluster: Cluster, key: Key, file: str | None) -> Put:
     """Work out where an upload would go, by the gateway's own rules."""
-    preferences = session.preferences
+    config = session.repository.config
     logged = session.logs.locations(key)
     nodes = [one.uuid for one in cluster.remotes if one.uuid] if cluster.is_here else cluster.nodes
     lacking = select.lacking(nodes, logged)
     holders = frozenset(repo for repo in logged if not is_cluster_uuid(repo))
-
-    def wants(node: UUID, present: frozenset[UUID]) -> bool:
-        return preferences.has_room(node, key) and preferences.wants(
-            node, key, file, default=True, absent=frozenset({node}), present=present
-        )
-
-    chosen = select.wanting(lacking, holders, wants)
-    if chosen:
-        return Put(tuple(chosen), "wanted")
+    choosing = RepositoryChoosing(session.preferences, Placed(key, file or ""))
+    heeds_sizes = full_of(config) is Full.REFUSE
+    chosen = choose(choosing, lacking, holders, heeds_sizes=heeds_sizes)
     there = tuple(node for node in nodes if node not in lacking)
+    if chosen.nodes:
+        return Put(tuple(chosen.nodes), "wanted")
     if there:
         return Put(there, "already there")
     if not nodes:
         return Put((), "no nodes")
-    most = {Unwanted.ALL: len(lacking), Unwanted.ONE: 1, Unwanted.NONE: 0}
-    return Put(tuple(lacking[: most[unwanted_of(session.repository.config)]]), "unwanted")
+    if chosen.only_full:
+        return Put((), "full")
+    roomy = choose(choosing, lacking, holders, heeds_sizes=heeds_sizes, wanted=False)
+    if roomy.only_full:
+        return Put((), "full")
+    most = {Unwanted.ALL: len(nodes), Unwanted.ONE: 1, Unwanted.NONE: 0}
+    return Put(tuple(roomy.nodes[: most[unwanted_of(config)]]), "unwanted")

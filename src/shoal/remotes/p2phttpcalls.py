@@ -171,7 +171,9 @@ class P2PHttpServer:
         The real server has 500 for most of them, and says no more; ours is more precise.
         """
         text = (await self._body(answer)).decode("utf-8", "replace").strip()
-        shown = f"{answer.summary}: {text[:_SHOWN]}" if text else answer.summary
+        shown = answer.summary
+        if text and not shown.endswith(text):
+            shown += f": {text[:_SHOWN]}"
         match answer.status:
             case 400 | 401 | 403:
                 return RemoteRefused(f'remote "{self.name}" answers {shown}')

@@ -56,10 +56,14 @@ def _date(now: int) -> str:
     return formatdate(now, usegmt=True)
 
 
-def plain_answer(status: int, text: str = "", *, allow: str = "") -> web.Response:
-    """Answer with a status and one sentence, or with nothing but the status."""
+def plain_answer(
+    status: int, text: str = "", *, allow: str = "", reason: str | None = None
+) -> web.Response:
+    """Answer with a status and one sentence, or with nothing but the status. `reason` takes
+    the place of the status's usual one."""
     answer = web.Response(
         status=status,
+        reason=reason,
         body=text.encode("utf-8", "replace") if text else b"",
         headers=_TEXT if text else _PLAIN,
     )

@@ -35,7 +35,7 @@ from shoal.server.downloads import send_key
 from shoal.server.githttp import GitHttp
 from shoal.server.http import send_and_drop_the_rest
 from shoal.server.locks import LockRegistry
-from shoal.server.messages import complain, public_status, public_text
+from shoal.server.messages import complain, public_reason, public_status, public_text
 from shoal.server.options import Limits
 from shoal.server.permissions import Denied, Permissions
 from shoal.server.target import Directory, Target
@@ -93,7 +93,8 @@ class App:
         except (ShoalError, OSError) as error:
             if not isinstance(error, KeyNotPresent):
                 complain(f"{request.method} {request.raw_path[:500]}: {error}")
-            return plain_answer(public_status(error), public_text(error))
+            reason = public_reason(error)
+            return plain_answer(public_status(error), public_text(error), reason=reason)
 
     def answer_at_once(
         self, method: str, target: str, headers: Mapping[str, str], *, encrypted: bool

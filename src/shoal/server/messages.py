@@ -20,6 +20,7 @@ from shoal.errors import (
 from shoal.p2phttp.routes import status_of
 
 _PATH = re.compile(r"(?:(?<=^)|(?<=[\s'\"(=,;]))/[^\s'\":;,)]+")
+_LONGEST_REASON = 200
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -44,6 +45,14 @@ def public_status(error: ShoalError | OSError) -> int:
             return 507
         case _:
             return status_of(error)
+
+
+def public_reason(error: ShoalError | OSError) -> str | None:
+    """Give what to say beside the status; None: what is usual for it. Without space, users
+    need to know whose."""
+    if not isinstance(error, NotEnoughSpace):
+        return None
+    return public_text(error).encode("ascii", "replace").decode("ascii")[:_LONGEST_REASON]
 
 
 def public_text(error: ShoalError | OSError) -> str:

@@ -9,8 +9,8 @@ import pytest
 
 from shoal.errors import ConfigError
 from shoal.gateway.patience import Limits
-from shoal.gateway.select import Unwanted
-from shoal.gateway.served import Glance, limits_of, unwanted_of
+from shoal.gateway.select import Full, Unwanted
+from shoal.gateway.served import Glance, full_of, limits_of, unwanted_of
 from shoal.git.repository import Repository
 from tests.support.world import World
 
@@ -49,6 +49,17 @@ def test_what_to_do_with_unwanted_content_is_configurable(path: Path) -> None:
         repository.config.set("shoal.unwanted", "some")
         with pytest.raises(ConfigError, match="it must be all, one or none"):
             unwanted_of(repository.config)
+
+
+def test_what_to_do_when_all_are_full_is_configurable(path: Path) -> None:
+    with Repository.open(path) as repository:
+        assert full_of(repository.config) is Full.REFUSE
+        for policy in Full:
+            repository.config.set("shoal.full", policy.value)
+            assert full_of(repository.config) is policy
+        repository.config.set("shoal.full", "some")
+        with pytest.raises(ConfigError, match="it must be refuse or store"):
+            full_of(repository.config)
 
 
 class CountingRepository(Repository):

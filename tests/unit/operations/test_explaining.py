@@ -12,6 +12,7 @@ import pytest
 from shoal.annex.matching import Candidate
 from shoal.annex.session import Session
 from shoal.errors import ShoalError
+from shoal.operations.drain import mark
 from shoal.operations.explaining import KeyView, Put, view_key
 from shoal.operations.plan import Goal, KeyPlan
 from shoal.operations.world import ClusterWorld
@@ -46,6 +47,22 @@ def in_group(three: FleetOfThree, expression: str) -> None:
 def test_an_upload_does_not_go_to_a_node_without_room(three: FleetOfThree) -> None:
     three.client.repository.logs.set_max_size(A, 4)
     assert view(three, three.give(b"three")).put == Put((B, C), "wanted")
+
+
+def test_an_upload_is_refused_when_all_that_want_it_are_full(three: FleetOfThree) -> None:
+    logs = three.client.repository.logs
+    key = three.give(b"three")
+    for node in (A, B, C):
+        logs.set_wanted(node, "nothing")
+    assert view(three, key).put == Put((A, B, C), "unwanted")
+    logs.set_max_size(A, 4)
+    assert view(three, key).put == Put((B, C), "unwanted")
+    logs.set_wanted(A, "anything")
+    assert view(three, key).put == Put((), "full")
+    three.client.repository.config.set("shoal.full", "store")
+    assert view(three, key).put == Put((A,), "wanted")
+    mark(logs, A)
+    assert view(three, key).put == Put((B, C), "unwanted")
 
 
 def test_who_has_it_and_who_wants_it(three: FleetOfThree) -> None:

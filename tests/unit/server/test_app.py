@@ -16,7 +16,7 @@ from shoal.errors import (
     RemoteUnavailable,
     ShoalError,
 )
-from shoal.server.messages import public_status, public_text
+from shoal.server.messages import public_reason, public_status, public_text
 from shoal.server.permissions import READ_ONLY, Permissions
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -193,6 +193,13 @@ async def test_errors_say_what_happened_and_name_no_path(
     assert text in answer.body.decode()
     assert b"/srv" not in answer.body
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_a_full_server_says_so_beside_the_status() -> None:
+    """That is all that a user of git-annex sees of the answer."""
+    assert public_reason(NotEnoughSpace("no room in /srv/\xe9\nat all")) == "no room in (path)"
+    assert public_reason(NotEnoughSpace("no room \xe9 " + "x" * 500)) == "no room ? " + "x" * 190
+    assert public_reason(ContentLocked()) is None
 
 
 def test_urls_in_keys_are_no_paths() -> None:
