@@ -9,11 +9,19 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from shoal.cli.shellwords import AnnexCommand, GitCommand, Limits, absolute, blocked, parse_words
+from shoal.cli.shellwords import (
+    AnnexCommand,
+    BadOption,
+    GitCommand,
+    Limits,
+    absolute,
+    blocked,
+    parse_words,
+)
 from shoal.errors import NotARepository, ShoalError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from shoal.git.repository import Repository
     from shoal.p2p.server import Access
@@ -27,17 +35,24 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command of a client; give the exit code."""
     name = os.path.basename(sys.argv[0])
     try:
-        command = parse_words(sys.argv[1:] if words is None else words)
+        command = parse_words(sys.argv[1:] if words is None else words, name)
         limits = Limits.of(os.environ)
         limits.check(command)
         if isinstance(command, GitCommand):
             return _run_git(command)
+        if command.debug:
+            from shoal import debug
+
+            debug.enable()
         return _COMMANDS[command.name](command, limits)
+    except BadOption as error:
+        _complain(str(error))
+        return error.exit_code
     except ShoalError as error:
-        _complain(f"{name}: {error}")
+        _complain(f"{name}: {error}\n")
         return error.exit_code
     except OSError as error:
-        _complain(f"{name}: {error}")
+        _complain(f"{name}: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -53,7 +68,7 @@ def _run_git(command: GitCommand) -> int:
     import subprocess
 
     sys.stdout.flush()
-    if subprocess.call(["git-shell", "-c", command.text]) != 0:
+    if subprocess.call(["git-shell", "-c", *command.words]) != 0:
         raise UsageError("git-shell failed")
     return 0
 
@@ -77,12 +92,15 @@ def _open(directory: str) -> Repository:
 
 
 def _open_annex(command: AnnexCommand) -> Repository:
-    """Open a repository whose UUID is the one that the client expects, if it says which."""
+    """Open a repository whose UUID is the one that the client expects, if it says which.
+
+    A repository of git-remote-gcrypt has no UUID, but its own id.
+    """
     repository = _open(command.directory)
     found = repository.config.get("annex.uuid")
     if command.uuid is not None and command.uuid != found:
         raise _wrong_uuid(command.uuid, found)
-    if not found:
+    if not found and not repository.config.get("core.gcrypt-id"):
         raise NotARepository("Not a git-annex or gcrypt repository.")
     return repository
 
@@ -94,7 +112,10 @@ def _wrong_uuid(expected: str, found: str | None) -> NotARepository:
 
 def _config_list(command: AnnexCommand, limits: Limits) -> int:
     repository = _open(command.directory)
-    if not repository.config.get("annex.uuid"):
+    found = repository.config.get("annex.uuid")
+    if command.uuid is not None and command.uuid != found:
+        raise _wrong_uuid(command.uuid, found)
+    if not found:
         _initialise(repository, command, limits)
     for key in ("annex.uuid", "core.gcrypt-id"):
         sys.stdout.write(f"{key}={repository.config.get(key) or ''}\n")
@@ -142,10 +163,73 @@ def _drop_key(command: AnnexCommand, limits: Limits) -> int:
             "dropkey can cause data loss; use --force if you're sure you want to do this"
         )
     repository = _open_annex(command)
-    keys = [_key(word) for word in command.parameters]
+    keys = []
+    for word in command.parameters:
+        try:
+            keys.append(_key(word))
+        except UsageError as error:
+            _complain(f"git-annex: {error}\ndropkey: 1 failed")
+            return 1
     from shoal.cli.shellserve import drop_keys
 
     return drop_keys(repository, keys)
+
+
+def _send_key(command: AnnexCommand, limits: Limits) -> int:
+    repository = _open_annex(command)
+    from shoal.cli.shellrsync import send_key
+
+    return _each_key(command, lambda key: send_key(repository, key, _client(command), _complain))
+
+
+def _receive_key(command: AnnexCommand, limits: Limits) -> int:
+    repository = _open_annex(command)
+    from shoal.cli.shellrsync import receive_key
+
+    return _each_key(command, lambda key: receive_key(repository, key, _client(command), _complain))
+
+
+def _each_key(command: AnnexCommand, act: Callable[[Key], bool]) -> int:
+    return 0 if all(act(_key(word)) for word in command.parameters) else 1
+
+
+def _client(command: AnnexCommand) -> UUID:
+    """Give who sends or receives, as transfer logs name it."""
+    from shoal.values.uuid import UUID
+
+    return UUID(command.fields.get("remoteuuid") or "rsync")
+
+
+def _notify_changes(command: AnnexCommand, limits: Limits) -> int:
+    repository = _open(command.directory)
+    found = repository.config.get("annex.uuid")
+    if command.uuid is not None and command.uuid != found:
+        proxied = {str(proxy.uuid) for proxy in repository.logs.proxies(repository.uuid)}
+        if command.uuid not in proxied:
+            raise _wrong_uuid(command.uuid, found)
+    from shoal.cli.shellchanges import notify_changes
+
+    return notify_changes(repository)
+
+
+def _set_up_gcrypt(command: AnnexCommand, limits: Limits) -> int:
+    """Note the id of git-remote-gcrypt in a repository that has none, and is not an annex."""
+    repository = _open(command.directory)
+    failures = []
+    for identity in command.parameters:
+        known = repository.config.get("core.gcrypt-id")
+        if repository.config.get("annex.uuid"):
+            failures.append("refusing to run; this repository already has a git-annex uuid!")
+        elif known and known != identity:
+            failures.append("uuid mismatch")
+        elif not known:
+            repository.config.set("core.gcrypt-id", identity)
+            repository.config.set("receive.denyNonFastForwards", "false")
+    for cause in failures:
+        _complain(f"git-annex: gcryptsetup {cause}")
+    if failures:
+        _complain(f"gcryptsetup: {len(failures)} failed")
+    return 1 if failures else 0
 
 
 def _p2p_stdio(command: AnnexCommand, limits: Limits) -> int:
@@ -199,6 +283,10 @@ def _access(limits: Limits) -> Access:
 _COMMANDS = {
     "configlist": _config_list,
     "dropkey": _drop_key,
+    "gcryptsetup": _set_up_gcrypt,
     "inannex": _in_annex,
+    "notifychanges": _notify_changes,
     "p2pstdio": _p2p_stdio,
+    "recvkey": _receive_key,
+    "sendkey": _send_key,
 }

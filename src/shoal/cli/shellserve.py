@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from shoal.errors import NoSuchRemote, NotARepository
+from shoal.git.objects import ContentAbsent
 from shoal.remotes.local import LocalRemote
 from shoal.server.p2p_session import serve_p2p
 from shoal.transport.stdio import own_stdio
@@ -107,6 +108,17 @@ def drop_keys(repository: Repository, keys: Sequence[Key]) -> int:
 
 
 async def _drop_keys(repository: Repository, keys: Sequence[Key]) -> int:
+    if not repository.config.get("annex.uuid"):  # a repository of gcrypt keeps no logs
+        for key in keys:
+            with suppress(ContentAbsent), repository.objects.lock_removal(key) as removal:
+                removal.remove()
+        return 0
     async with _opened(repository) as remote:
         results = [await remote.remove(key) for key in keys]
     return 0 if all(result.removed for result in results) else 1
+
+
+async def record_present(repository: Repository, key: Key) -> None:
+    """Record that a content has come here, and commit that."""
+    async with _opened(repository) as remote:
+        await remote.store_present(key)

@@ -19,41 +19,40 @@ from shoal.values.record import record
 COMMANDS = {
     "configlist": "outputs relevant git configuration",
     "dropkey": "drops annexed content for specified keys",
+    "gcryptsetup": "sets up gcrypt repository",
     "inannex": "checks if keys are present in the annex",
+    "notifychanges": "sends notification when git refs are changed",
     "p2pstdio": "communicate in P2P protocol over stdio",
+    "recvkey": "runs rsync in server mode to receive content",
+    "sendkey": "runs rsync in server mode to send content",
 }
-NOT_HERE = frozenset({"gcryptsetup", "notifychanges", "recvkey", "sendkey"})
-"""Commands of git-annex-shell that today's clients have no need of."""
-
-USAGE = "\n".join(
-    [
-        "Usage: shoal-shell [-c] command [parameters ...] [option ...]",
-        "",
-        "Plumbing commands:",
-        "",
-        *(f"{name:13} {meaning}" for name, meaning in COMMANDS.items()),
-    ]
-)
+_PARAMETERS = {
+    "dropkey": "[KEY ...] ",
+    "gcryptsetup": "[VALUE] ",
+    "inannex": "[KEY ...] ",
+    "p2pstdio": "[UUID] ",
+    "recvkey": "[KEY] ",
+    "sendkey": "[KEY] ",
+}
+"""What is named after the directory; the other commands take nothing there."""
+_LIST = [f"{name:13} {meaning}" for name, meaning in COMMANDS.items()]
 _OUR_NAMES = frozenset({"git-annex-shell", "shoal-shell"})
 _FIELDS = frozenset({"remoteuuid", "autoinit"})
+_WRITING = frozenset({"dropkey", "gcryptsetup", "recvkey"})
+_WITHOUT_EFFECT = frozenset({"--quiet", "-q", "--verbose", "-v", "--fast", "-F"})
 _LIMITS = ("READONLY", "APPENDONLY", "LIMITED", "DIRECTORY")
 
 
 @record
 class GitCommand:
-    """Something for git-shell."""
+    """Something for git-shell, which takes one word only, with a whole command in it."""
 
-    text: str
+    words: tuple[str, ...]
 
     @property
     def directory(self) -> str | None:
         """The last parameter, which is a repository; None when it cannot be told."""
-        import shlex
-
-        try:
-            words = shlex.split(self.text)
-        except ValueError:
-            return None
+        words = split_words(self.words[0]) if len(self.words) == 1 else self.words
         return words[-1] if len(words) > 1 else None
 
 
@@ -66,6 +65,7 @@ class AnnexCommand:
     parameters: tuple[str, ...] = ()
     uuid: str | None = None
     force: bool = False
+    debug: bool = False
     fields: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -99,8 +99,10 @@ class Limits:
         if isinstance(command, GitCommand):
             if self.no_git:
                 raise blocked("LIMITED")
-        elif command.name == "dropkey" and (self.read_only or self.append_only):
-            raise blocked("READONLY" if self.read_only else "APPENDONLY")
+        elif self.read_only and command.name in _WRITING:
+            raise blocked("READONLY")
+        elif self.append_only and command.name in _WRITING - {"recvkey"}:
+            raise blocked("APPENDONLY")
         self._check_directory(command.directory)
 
     def _check_directory(self, directory: str | None) -> None:
@@ -128,22 +130,25 @@ def absolute(directory: str) -> str:
     return os.path.normpath(os.path.join(home, directory))
 
 
-def parse_words(words: Sequence[str]) -> GitCommand | AnnexCommand:
-    """Read a command line, without the program's name. Raises UsageError."""
+def parse_words(words: Sequence[str], name: str = "shoal-shell") -> GitCommand | AnnexCommand:
+    """Read a command line, without the program's `name`. Raises UsageError."""
     rest = list(words)
     while rest and rest[0] == "-c":
         rest.pop(0)
-    if not rest:
-        raise UsageError(f"bad parameters\n\n{USAGE}")
     if len(rest) == 1 and _is_ours(rest[0]):
-        rest = _split(rest[0])[1:]
-        if not rest:
-            raise UsageError(f"bad parameters\n\n{USAGE}")
-    if rest[0] in NOT_HERE:
-        raise UsageError(f"{rest[0]} is not supported by this server")
+        rest = split_words(rest[0])[1:]
+    if not rest:
+        raise UsageError(f"bad parameters\n\n{_usage(name)}")
     if rest[0] not in COMMANDS:
-        return GitCommand(" ".join(rest))
-    return _parse_command(rest)
+        return GitCommand(tuple(rest))
+    if len(rest) < 2:
+        raise UsageError(f"bad parameters\n\n{_usage(name)}")
+    return _parse_command(rest, name)
+
+
+def _usage(name: str) -> str:
+    lines = [f"Usage: {name} [-c] command [parameters ...] [option ...]", ""]
+    return "\n".join([*lines, "Plumbing commands:", "", *_LIST, ""])
 
 
 def _is_ours(text: str) -> bool:
@@ -151,35 +156,65 @@ def _is_ours(text: str) -> bool:
     return bool(blank) and os.path.basename(name) in _OUR_NAMES
 
 
-def _split(text: str) -> list[str]:
-    import shlex
+def split_words(text: str) -> list[str]:
+    """Split at blanks outside of quotes, as clients quote. A quote may stay open to the end."""
+    words = [""]
+    within = begun = ""
+    for letter in text:
+        if within:
+            if letter == within:
+                within = ""
+            else:
+                words[-1] += letter
+        elif letter in "'\"":
+            within = begun = letter
+        elif letter != " ":
+            words[-1] += letter
+        elif words[-1] or begun:
+            words.append("")
+            begun = ""
+    return words if words[-1] or begun else words[:-1]
 
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"bad parameters ({error})") from error
+
+class BadOption(UsageError):
+    """An option that there is not; the message is whole, without a program's name before it."""
 
 
-def _parse_command(words: Sequence[str]) -> AnnexCommand:
-    if len(words) < 2:
-        raise UsageError(f"bad parameters\n\n{USAGE}")
+def _parse_command(words: Sequence[str], program: str) -> AnnexCommand:
     name, directory, *rest = words
     parameters: list[str] = []
-    uuid, force = None, False
+    uuid, force, debug = None, False, False
     while rest and rest[0] != "--":
         word = rest.pop(0)
-        if word == "--uuid" and rest:
+        if word == "--uuid":
+            if not rest:
+                raise BadOption(
+                    "The option `--uuid` expects an argument.\n\n"
+                    f"Usage: {program} {name} {_PARAMETERS.get(name, '')}[--uuid UUID]"
+                )
             uuid = rest.pop(0)
         elif word.startswith("--uuid="):
             uuid = word.removeprefix("--uuid=")
         elif word == "--force":
             force = True
-        elif word.startswith("-") and word not in {"--debug", "-d"}:
-            raise UsageError(f"Invalid option `{word}'\n\n{USAGE}")
+        elif word in {"--debug", "-d"}:
+            debug = True
+        elif word.startswith("-") and word not in _WITHOUT_EFFECT:
+            raise BadOption(f"Invalid option `{word}'\n\n{_help(program)}")
         elif not word.startswith("-"):
             parameters.append(word)
+    if parameters and name not in _PARAMETERS:
+        raise UsageError("This command takes no parameters.\n")
     fields = _parse_fields(rest[1:])
-    return AnnexCommand(name, directory, tuple(parameters), uuid, force, fields)
+    return AnnexCommand(name, directory, tuple(parameters), uuid, force, debug, fields)
+
+
+def _help(program: str) -> str:
+    what = f"{program} - Restricted login shell for git-annex only SSH access"
+    listed = [f"  {line}" for line in ["Plumbing commands:", "", *_LIST]]
+    return "\n".join([f"Usage: {program} COMMAND", "", f"  {what}", "", *listed]).replace(
+        "  \n", "\n"
+    )
 
 
 def _parse_fields(words: Sequence[str]) -> dict[str, str]:

@@ -65,6 +65,10 @@ class Receiving:
         """Begin at the first byte, whatever was there; before anything was written."""
         self.offset = self.received = 0
 
+    def filled(self) -> None:
+        """Take the partial file as it is: another program wrote it, under our locks."""
+        self.offset = self.received = os.stat(self._path).st_size
+
     def write(self, buffers: Sequence[Buffer], *, last: bool = False) -> None:
         """Append all bytes of `buffers` to the partial file; tell others how far it is, but
         not that it has come to its end."""

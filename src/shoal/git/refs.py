@@ -78,7 +78,7 @@ class Refs:
     def _all_loose(self) -> dict[str, str]:
         """Give all refs named git-annex, and remember what must change before they can."""
         top = os.path.join(self._common_dir, "refs")
-        watched = [os.path.join(self._common_dir, "packed-refs"), *_directories(top)]
+        watched = [os.path.join(self._common_dir, "packed-refs"), *ref_directories(top)]
         self._watch.look(watched)
         found = dict(self._all_packed())
         for directory in watched[1:]:
@@ -125,7 +125,7 @@ class Refs:
         return self._packed
 
 
-def _directories(top: str) -> Iterator[str]:
+def ref_directories(top: str) -> Iterator[str]:
     """Give `top` and every directory below it."""
     yield top
     try:
@@ -134,7 +134,7 @@ def _directories(top: str) -> Iterator[str]:
     except FileNotFoundError:  # git removes empty directories
         return
     for path in below:
-        yield from _directories(path)
+        yield from ref_directories(path)
 
 
 def read_status(path: str) -> str:
