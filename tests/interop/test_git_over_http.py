@@ -88,6 +88,10 @@ def test_one_url_is_enough(world: World) -> None:
         assert "origin-mycluster" in world.annex(second, "whereis", "file")
         world.annex(second, "get", "file")
         assert (second / "file").read_bytes() == b"content"
+        world.add(second, "more", b"more")
+        world.annex(second, "push", "--content")
+        world.annex(first, "pull", "--content")
+        assert (first / "more").read_bytes() == b"more"
 
 
 def test_a_user_who_logs_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +111,35 @@ def test_a_user_who_logs_in(world: World, monkeypatch: pytest.MonkeyPatch) -> No
         assert world.git(gateway.path, "rev-parse", "synced/main") == world.git(
             client, "rev-parse", "main"
         )
+
+
+def test_over_tls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _USERS.items():
+        monkeypatch.setenv(name, value)
+    repo = world.make("repo")
+    key = world.add(repo, "file", b"content")
+    certificate, private = world.root / "cert.pem", world.root / "key.pem"
+    world.run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "-keyout", private, "-out", certificate,
+    )  # fmt: skip
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SYSTEM_CERTIFICATE_PATH", str(certificate))
+    _login(world, "alice", "sesame")
+    tls = (f"--certfile={certificate}", f"--privatekeyfile={private}")
+    with server_process(world, repo, "-J2", "--authenv", "--git", *tls) as server:
+        url = f"https://localhost:{server.port}"
+        world.run("git", "clone", "-q", url, "client")
+        client = world.root / "client"
+        world.annex(client, "init", "client")
+        told = world.git(client, "config", "remote.origin.annexurl")
+        assert told == f"annex+https://localhost:{server.port}/git-annex/"
+        world.annex(client, "get", "file")
+        assert world.annex(client, "contentlocation", key)
+        _commit(world, client, "more")
+        world.git(client, "push", "-q", "origin", "main:synced/main")
 
 
 @pytest.mark.parametrize(("user", "password"), [("ro", "ropw"), ("ao", "aopw")])
