@@ -397,7 +397,7 @@ class AnnexBranch:
             self._announce(None)
             return
         words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", known, tip)
-        status, out, _ = self._repository.git.ask(*words)
+        status, out, _ = self._repository.git.without_index().ask(*words)
         paths = [os.fsdecode(path) for path in out.split(b"\0") if path]
         self._announce(frozenset(paths) if status == 0 and len(paths) <= _MANY else None)
 

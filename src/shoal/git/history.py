@@ -107,7 +107,7 @@ def _differences(
         asked.writelines(_question(commits, commit, parent) for commit, parent in pairs)
         asked.seek(0)
         words = (*_RAW, "-r", "--root", "--stdin", "--always", "--", *looked_for)
-        with git.reading("diff-tree", *words, stdin=asked) as out:
+        with git.without_index().reading("diff-tree", *words, stdin=asked) as out:
             yield from _read_differences(out, pairs)
 
 

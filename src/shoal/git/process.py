@@ -34,6 +34,7 @@ _OF_ANOTHER_REPOSITORY = (
     "GIT_CONFIG",
 )
 _SOURCE = "git.process"  # of what --debug shows
+_NO_INDEX = "/dev/null/index"  # no file can be there
 _IN_FLIGHT = 4096  # bytes of questions sent before answers are read: less than any pipe holds
 
 
@@ -83,6 +84,11 @@ class Git:
         """Give a runner for the same repository with more in its environment."""
         files = (*self.inherited, *inherited)
         return replaced(self, environment={**self.environment, **extra}, inherited=files)
+
+    def without_index(self) -> Git:
+        """Give the same git for commands that compare trees: they read the index first, all of
+        it, and use nothing of it."""
+        return self.with_environment(GIT_INDEX_FILE=_NO_INDEX)
 
     def words(self, *args: str) -> list[str]:
         """Give the whole command line for the git command `args`."""

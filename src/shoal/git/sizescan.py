@@ -71,7 +71,7 @@ def diff_sizes(
             asked.write(b"".join(lines))
 
     words = ("diff-tree", "-r", "-z", "--no-renames", old, new)
-    return _sum(git, words, ask), differ
+    return _sum(git.without_index(), words, ask), differ
 
 
 def size_of(path: bytes, levels: int) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shoal.git.process import CatFile, Git, GitError, clean_environment
+from tests.support.annexrepo import git as run_git
 
 
 @pytest.fixture
@@ -137,3 +138,19 @@ def test_cat_file_is_shared_by_threads(git: Git) -> None:
         thread.join()
     cat.close()
     assert wrong == []
+
+
+def test_without_index_compares_trees(tmp_path: Path) -> None:
+    """A damaged index, as an example of one that takes long to read, is left alone."""
+    repo = tmp_path / "repo"
+    subprocess.run(["git", "init", "-q", str(repo)], check=True)
+    (repo / "f").write_bytes(b"x")
+    run_git(repo, "add", "f")
+    tree = run_git(repo, "write-tree").strip()
+    empty = run_git(repo, "hash-object", "-w", "-t", "tree", "--stdin").strip()
+    (repo / ".git" / "index").write_bytes(b"damaged")
+    words = ("diff-tree", "-r", "--name-only", empty, tree)
+    runner = Git(str(repo / ".git"))
+    assert runner.without_index().line(*words) == "f"
+    with pytest.raises(GitError):
+        runner.line(*words)
