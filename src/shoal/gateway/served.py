@@ -43,6 +43,7 @@ from shoal.remotes.unusable import UnusableRemote
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
+    from shoal.gateway.sharing import LogSharing
     from shoal.git.config import GitConfig
     from shoal.git.repository import Repository
 
@@ -112,12 +113,18 @@ class Glance:
 class Served:
     """What `repository` serves. Make it in the event loop that it is used in.
 
-    The repository is closed with it. `complain` is told of commits that failed.
+    The repository is closed with it. `complain` is told of commits that failed, and of other
+    gateways that cannot be told of them.
     """
 
     def __init__(
-        self, repository: Repository, *, complain: Callable[[Exception], None] = lambda e: None
+        self,
+        repository: Repository,
+        *,
+        complain: Callable[[Exception], None] = lambda e: None,
+        share_log: bool = False,
     ) -> None:
+        """`share_log`: tell other gateways of changes of the git-annex branch meanwhile."""
         self._repository = repository
         self._complain = complain
         self._loop = asyncio.get_running_loop()
@@ -141,14 +148,18 @@ class Served:
         self._looking = asyncio.Lock()
         self._looks = 0  # that were begun
         self._closed = False
+        self._sharing: LogSharing | None = None
+        if share_log:
+            from shoal.gateway.sharing import LogSharing
+
+            self._sharing = LogSharing(repository, self._freshen, complain)
 
     async def remote(self, uuid: UUID) -> Remote:
         """Give the remote that is served under `uuid` now.
 
         Raises NoSuchRemote; NotARepository when the repository itself is gone.
         """
-        if not self._is_fresh:
-            await self._look()
+        await self._freshen()
         try:
             return self._remotes[uuid]
         except KeyError:
@@ -158,6 +169,10 @@ class Served:
         """As remote(), if that takes no more than a few stat calls; else None."""
         return self._remotes.get(uuid) if self._is_fresh else None
 
+    async def _freshen(self) -> None:
+        if not self._is_fresh:
+            await self._look()
+
     @property
     def _is_fresh(self) -> bool:
         return self._basis is not None and self._glance.is_fresh()
@@ -165,6 +180,8 @@ class Served:
     async def aclose(self) -> None:
         """Commit what is journalled, here and in the nodes, and close everything."""
         self._closed = True
+        if self._sharing is not None:
+            await self._sharing.aclose()
         await self._records.aclose()
         await asyncio.gather(*(committer.aclose() for committer in self._committers.values()))
         await asyncio.gather(*self._retiring)

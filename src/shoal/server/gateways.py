@@ -23,7 +23,7 @@ class GatewaySite(Site):
         """Raises NotARepository when it is not initialised for git-annex."""
         super().__init__(jobs)
         self._repository = repository
-        self._served = Served(repository, complain=_complain_of_commit)
+        self._served = Served(repository, complain=_complain_of_commit, share_log=True)
 
     async def remote(self, uuid: UUID) -> Remote | None:
         try:
@@ -35,21 +35,26 @@ class GatewaySite(Site):
         return self._served.remote_at_once(uuid)
 
     async def served_git(self) -> ServedGit:
-        await asyncio.to_thread(self._prepare_for_pushes)
+        is_guarded = await asyncio.to_thread(self._guard)
         config = self._repository.config
         return ServedGit(
             self._repository.git_dir,
             self._repository.uuid,
             is_bare=self._repository.is_bare,
             url=config.get("annex.url"),
-            takes_pushes=config.get_bool("http.receivepack", True),
+            takes_pushes=is_guarded and config.get_bool("http.receivepack", True),
         )
 
-    def _prepare_for_pushes(self) -> None:
-        """Look whether the configuration changed. When that of clusters is locked, no push may
-        come in without the hook that judges it."""
+    def _guard(self) -> bool:
+        """Look whether the configuration changed. When that of clusters is locked, make sure
+        of the hook that judges pushes; tell whether it is there, or not needed."""
         self._repository.refresh_config()
-        install_lockdown(self._repository)
+        try:
+            install_lockdown(self._repository)
+        except OSError as error:
+            complain(f"pushes are refused, since their hook cannot be installed: {error}")
+            return False
+        return True
 
     async def aclose(self) -> None:
         await self._served.aclose()
@@ -75,4 +80,4 @@ async def open_directory(path: str | None, tops: tuple[str, ...], jobs: int) -> 
 
 
 def _complain_of_commit(error: Exception) -> None:
-    complain(f"committing to the git-annex branch: {error}")
+    complain(f"the git-annex branch: {error}")
