@@ -34,7 +34,7 @@ _OF_ANOTHER_REPOSITORY = (
     "GIT_CONFIG",
 )
 _SOURCE = "git.process"  # of what --debug shows
-_NO_INDEX = "/dev/null/index"  # no file can be there
+_NO_INDEX = "/nonexistent/index"  # a missing file is an empty index
 _IN_FLIGHT = 4096  # bytes of questions sent before answers are read: less than any pipe holds
 
 
