@@ -165,6 +165,21 @@ def test_pushes_are_refused_where_shoal_is_gone(world: World, gateway: Gateway) 
     assert _push(world, client).returncode != 0
 
 
+def test_no_push_over_http_without_the_hook(world: World) -> None:
+    gateway = make_gateway(world, 1)
+    hook = gateway.path / ".git" / "hooks" / "pre-receive"
+    for name in ("pre-receive", "pre-receive.own"):  # no room for another one
+        hook.with_name(name).write_text("#!/bin/sh\n")
+    world.git(gateway.path, "config", "annex.cluster-lockdown", "true")
+    gateway.start("-J4", "--wideopen", "--git")
+    try:
+        client = _clone(world, f"http://127.0.0.1:{gateway.port}")
+        assert "403" in _push(world, client).stderr
+        assert "pushes are refused, since their hook cannot be installed" in gateway.log.read_text()
+    finally:
+        gateway.stop()
+
+
 def test_the_server_installs_the_hook(world: World) -> None:
     gateway = make_gateway(world, 1)
     gateway.start("-J4", "--wideopen", "--git")
