@@ -27,6 +27,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("drop", "drop", "remove content of files from repository"),
             ("get", "get", "get content of annexed files"),
             ("move", "move", "move content of files to/from another repository"),
+            ("remotedaemon", "remotedaemon", "serve peers over peer-to-peer networks"),
         ),
     ),
     (
@@ -43,6 +44,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("maxsize", "maxsize", "configure maximum size of a repository"),
             ("mincopies", "copies", "configure minimum number of copies"),
             ("numcopies", "copies", "configure desired number of copies"),
+            ("p2p", "p2p", "configure peer-2-peer links between repositories"),
             ("required", "wanted", "get or set required content expression"),
             ("semitrust", "trust", "return repository to default trust level"),
             ("trust", "trust", "trust a repository"),

@@ -58,6 +58,10 @@ class Opener:
             return self._open_http(settings, info)
         if settings.kind is Kind.SSH:
             return self._open_ssh(settings, info)
+        if settings.kind is Kind.P2P:
+            from shoal.remotes.p2psocket import p2p_remote
+
+            return p2p_remote(self._repository, settings.location, info)
         raise ConfigError(f'remotes like "{settings.name}" ({settings.kind.value}) cannot be used')
 
     async def aclose(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from shoal.logs import cluster
+from shoal.values.p2paddress import SCHEMES as P2P_SCHEMES
 from shoal.values.uuid import UUID, is_cluster_uuid
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CHEAP = 100.0  # cost of what is on this machine
 EXPENSIVE = 200.0  # cost of what is reached over a network
+VERY_EXPENSIVE = 1000.0  # cost of what is reached over a peer-to-peer network
 _NODE_SURCHARGE = 0.1  # a cluster is tried before its nodes
 ANNEX_HTTP = ("annex+http://", "annex+https://")
 
@@ -36,6 +38,7 @@ class Kind(Enum):
     PATH = "path"
     HTTP = "annex+http"
     SSH = "ssh"
+    P2P = "P2P network"
     SPECIAL = "special remote"
     OTHER = "other"
 
@@ -109,7 +112,7 @@ def configured_remotes(config: GitConfig, top: str) -> list[RemoteSettings]:
 def _configured(config: GitConfig, remote: RemoteConfig, top: str) -> RemoteSettings:
     git_url = _replaced(config, remote.url or "", "insteadof")
     kind, location = _whereabouts(config, remote, git_url, top)
-    default_cost = CHEAP if local_path(git_url, top) is not None else EXPENSIVE
+    default_cost = _default_cost(kind, is_local=local_path(git_url, top) is not None)
     nodes = remote.get("annex-cluster-node")
     return RemoteSettings(
         name=remote.name,
@@ -187,12 +190,20 @@ def _whereabouts(
         return Kind.HTTP, url
     if url == remote.url:
         url = git_url
+    if url.startswith(P2P_SCHEMES):
+        return Kind.P2P, url
     if (path := local_path(url, top)) is not None:
         return Kind.PATH, path
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in {"ssh", "git+ssh", "ssh+git"} or not (scheme or "::" in url):
         return Kind.SSH, url
     return Kind.OTHER, url
+
+
+def _default_cost(kind: Kind, *, is_local: bool) -> float:
+    if kind is Kind.P2P:
+        return VERY_EXPENSIVE
+    return CHEAP if is_local else EXPENSIVE
 
 
 def local_path(url: str, top: str) -> str | None:

@@ -55,12 +55,13 @@ async def serve_p2p(
     client: UUID | None = None,
     access: Access = Access.FULL,
     report: Callable[[str], None] = lambda text: None,
-    begun: tuple[ServerSession, Event] | None = None,
+    begun: tuple[ServerSession, Event | None] | None = None,
 ) -> None:
     """Serve `remote` until the client ends the session.
 
     `client` names it in transfer logs; `report` is told in one sentence of what failed.
-    `begun` is a session that somebody else has begun with this client, and what came then.
+    `begun` is a session that somebody else has begun with this client, and what came then,
+    if anything did.
     Raises RemoteUnavailable when the client goes away inside a request or content cannot be
     sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
     then of no more use.

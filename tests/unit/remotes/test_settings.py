@@ -12,6 +12,7 @@ from shoal.logs.proxy import Proxied
 from shoal.remotes.settings import (
     CHEAP,
     EXPENSIVE,
+    VERY_EXPENSIVE,
     Kind,
     RemoteSettings,
     by_cost,
@@ -53,7 +54,8 @@ def configure(world: World, repo: Path, text: str) -> dict[str, RemoteSettings]:
         ("user@host:n1", Kind.SSH, "user@host:n1"),
         ("https://example.org/n1", Kind.OTHER, "https://example.org/n1"),
         ("gcrypt::ssh://host/x", Kind.OTHER, "gcrypt::ssh://host/x"),
-        ("tor-annex::abc.onion:5", Kind.OTHER, "tor-annex::abc.onion:5"),
+        ("tor-annex::abc.onion:5", Kind.P2P, "tor-annex::abc.onion:5"),
+        ("p2p-annex::net:a:b/c", Kind.P2P, "p2p-annex::net:a:b/c"),
     ],
 )
 def test_where_a_remote_is(world: World, repo: Path, url: str, kind: Kind, location: str) -> None:
@@ -61,7 +63,8 @@ def test_where_a_remote_is(world: World, repo: Path, url: str, kind: Kind, locat
     home = world.root.parent / "home"
     assert remote.kind is kind
     assert remote.location == location.format(top=world.root, home=home)
-    assert remote.cost == (CHEAP if kind is Kind.PATH else EXPENSIVE)
+    costs = {Kind.PATH: CHEAP, Kind.P2P: VERY_EXPENSIVE}
+    assert remote.cost == costs.get(kind, EXPENSIVE)
 
 
 def test_an_annex_url_over_http_counts_more_than_the_url(world: World, repo: Path) -> None:

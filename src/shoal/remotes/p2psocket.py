@@ -1,0 +1,147 @@
+"""Repositories behind peer-to-peer networks: `p2p-annex::NETWORK:ADDRESS`, `tor-annex::ONION:PORT`.
+
+The program git-annex-p2p-NETWORK, run with the address, leads to the peer with its standard
+input and output; to a hidden service it is the tor daemon of this machine. The peer serves
+who knows a token. Source: git-annex's design page of generic P2P transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from shoal.errors import ConfigError, RemoteProtocolError, RemoteUnavailable
+from shoal.git.p2pcreds import P2PCredentials
+from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess
+from shoal.p2p.receiver import Receiver
+from shoal.remotes.p2pconnection import Ended, P2PConnection
+from shoal.remotes.p2ppool import Bypass
+from shoal.remotes.p2pstream import P2PStreamRemote
+from shoal.transport.socks import SocksRefused, socks_connect
+from shoal.transport.stdio import FdStream, ProcessStream
+from shoal.values.p2paddress import NetAddress, P2PAddress, TorAddress, parse_address
+from shoal.values.uuid import UUID
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
+    from shoal.remotes.base import RemoteInfo
+
+TOR_PROXY: Final = ("127.0.0.1", 9050)  # where tor listens, and git-annex connects
+_PATIENCE: Final = 120.0  # seconds that tor has to find a hidden service
+
+
+async def connect(
+    address: P2PAddress, name: str, tor_proxy: tuple[str, int] = TOR_PROXY
+) -> FdStream:
+    """Connect to a peer; nothing is said yet. `name` is the remote's, for errors.
+
+    Raises RemoteUnavailable.
+    """
+    if isinstance(address, TorAddress):
+        return await _through_tor(address, name, tor_proxy)
+    if shutil.which(address.program) is None:
+        raise RemoteUnavailable(name, f"{address.program} is not installed in PATH")
+    try:
+        return await ProcessStream.start([address.program, address.address])
+    except OSError as error:
+        raise RemoteUnavailable(name, f"cannot run {address.program}: {error.strerror}") from error
+
+
+async def _through_tor(address: TorAddress, name: str, proxy: tuple[str, int]) -> FdStream:
+    where = f"{proxy[0]} port {proxy[1]}"
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await socks_connect(proxy, address.onion, address.port)
+    except ConnectionRefusedError as error:
+        raise RemoteUnavailable(
+            name, f"tor is not running here: nothing listens on {where}"
+        ) from error
+    except SocksRefused as error:
+        raise RemoteUnavailable(name, f"tor could not connect: {error}") from error
+    except TimeoutError as error:
+        raise RemoteUnavailable(name, "tor could not connect: it took too long") from error
+    except OSError as error:
+        raise RemoteUnavailable(name, f"cannot talk to tor on {where}: {error.strerror}") from error
+
+
+class _Dialer:
+    """Opens connections to one peer."""
+
+    def __init__(
+        self, repository: Repository, address: P2PAddress, info: RemoteInfo,
+        tor_proxy: tuple[str, int],
+    ) -> None:  # fmt: skip
+        self._credentials = P2PCredentials(repository)
+        self._client = repository.uuid
+        self._address = address
+        self._info = info
+        self._tor_proxy = tor_proxy
+
+    async def __call__(self, bypass: Bypass) -> P2PConnection:
+        name = self._info.name
+        stream = await connect(self._address, name, self._tor_proxy)
+        connection = P2PConnection(stream, self._info.uuid, name)
+        token = os.fsencode(self._credentials.token_for(self._address))
+        try:
+            await connection.greet(bypass, Auth(self._client, token))
+        except Ended as error:
+            await connection.aclose()
+            raise RemoteUnavailable(name, await _why(self._address, stream)) from error
+        except BaseException:
+            await connection.aclose()
+            raise
+        return connection
+
+
+async def _why(address: P2PAddress, stream: FdStream) -> str:
+    """Say why a connection ended before the session began."""
+    status = await stream.wait() if isinstance(stream, ProcessStream) else 0
+    if isinstance(address, NetAddress) and status:
+        return f"{address.program} could not connect: it ended with status {status}"
+    return "it ended the connection before the session began"
+
+
+async def ask_who(
+    address: P2PAddress, client: UUID, token: str, tor_proxy: tuple[str, int] = TOR_PROXY
+) -> UUID | None:
+    """Ask the peer at `address` which repository it is; None when it refuses the token.
+
+    Raises RemoteUnavailable.
+    """
+    name = str(address)
+    stream = await connect(address, name, tor_proxy)
+    receiver = Receiver()
+    async with stream:
+        try:
+            await stream.send(bytes(Auth(client, os.fsencode(token))))
+            while (answer := receiver.next_event()) is None:
+                data = await stream.receive()
+                if not data:
+                    break
+                receiver.feed(data)
+        except (ConnectionError, RemoteProtocolError) as error:
+            raise RemoteUnavailable(name, str(error)) from error
+    if isinstance(answer, AuthSuccess):
+        return answer.server
+    if isinstance(answer, AuthFailure):
+        return None
+    raise RemoteUnavailable(name, await _why(address, stream))
+
+
+def p2p_remote(
+    repository: Repository,
+    location: str,
+    info: RemoteInfo,
+    tor_proxy: tuple[str, int] = TOR_PROXY,
+) -> P2PStreamRemote:
+    """Make the remote at the address `location`. Nothing is contacted yet.
+
+    Raises ConfigError for an address that cannot be understood.
+    """
+    try:
+        address = parse_address(location)
+    except ValueError as error:
+        raise ConfigError(f'the remote "{info.name}" has a bad url: {error}') from error
+    return P2PStreamRemote(info, _Dialer(repository, address, info, tor_proxy))
