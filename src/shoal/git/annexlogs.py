@@ -365,7 +365,7 @@ class AnnexLogs:
         def make() -> _ClustersOfNodes:
             found: dict[UUID, set[UUID]] = {}
             for name, nodes in self.clusters().items():
-                for node in nodes:
+                for node in nodes if name not in self.dead() else ():
                     found.setdefault(node, set()).add(name)
             return {node: frozenset(names) for node, names in found.items()}
 

@@ -41,7 +41,7 @@ from shoal.preferred.facts import Facts
 from shoal.preferred.globs import glob_matches
 from shoal.values.backend import is_secure_key
 from shoal.values.key import Key
-from shoal.values.number import read_float
+from shoal.values.number import read_whole_float
 from shoal.values.uuid import UUID, is_cluster_uuid
 
 _NOBODY: frozenset[UUID] = frozenset()
@@ -239,10 +239,10 @@ def _has_metadata(test: Metadata, facts: Facts) -> bool:
 
 
 def _compares(value: str, sign: str, limit: str) -> bool:
-    """Compare as numbers when both are some, else by bytes."""
+    """Compare as numbers when both are some, else by bytes: dates, for example."""
     compare = _COMPARE[sign]
     try:
-        return bool(compare(read_float(value)[0], read_float(limit)[0]))
+        return bool(compare(read_whole_float(value), read_whole_float(limit)))
     except ValueError:
         one, two = (text.encode("utf-8", "surrogateescape") for text in (value, limit))
         return bool(compare(one, two))

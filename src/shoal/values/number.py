@@ -68,6 +68,15 @@ def read_float(text: bytes | str) -> tuple[float, str]:
     return (-value if negative else value), rest
 
 
+def read_whole_float(text: bytes | str) -> float:
+    """Give the number that `text` is, white space around it aside. Raises ValueError when there
+    is none, or anything else."""
+    number, rest = read_float(text)
+    if _skip(rest, 0) < len(rest):
+        raise ValueError(f"more than a number: {_decode(text)[:80]!r}")
+    return number
+
+
 def _to_float(value: int) -> float:
     try:
         return float(value)

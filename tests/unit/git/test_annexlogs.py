@@ -53,6 +53,8 @@ def test_locations_without_the_dead_and_with_clusters(repo: Repository) -> None:
     logs.set_location(KEY, A, False)
     assert logs.locations(KEY) == {C, CLUSTER}
     assert logs.location_log(KEY)[A] is Status.MISSING
+    logs.set_trust(CLUSTER, TrustLevel.DEAD)
+    assert logs.locations(KEY) == {C}
 
 
 def test_a_cluster_is_never_written_to_the_location_log(repo: Repository) -> None:

@@ -109,6 +109,24 @@ def test_a_cluster_has_what_a_node_has_but_is_no_copy(text: str, expected: bool)
     assert matches(parse(text), Question(cluster, facts)) is expected
 
 
+@pytest.mark.parametrize(
+    ("value", "limit", "expected"),
+    [
+        ("9", "10", True),
+        ("9x", "10", False),  # text, as is all that is not a number from end to end
+        ("9", "10x", False),
+        (" (9)\t", "1e1", True),
+        ("2023-11-14@22-13-20", "2024-01-01", True),
+        ("2023-11-14@22-13-20", "2023-11-01", False),
+        ("2023-11-14@22-13-20", "2e3", True),
+        ("9", "NaN", False),
+    ],
+)
+def test_metadata_is_compared_as_numbers_or_as_text(value: str, limit: str, expected: bool) -> None:
+    facts = DictFacts(key=KEY, file="a", fields={"v": [value]})
+    assert matches(parse(f"metadata=v<{limit}"), Question(HERE, facts)) is expected
+
+
 def test_a_repository_that_nobody_heard_of_has_room() -> None:
     facts = DictFacts(key=KEY, groups_of={HERE: {"g"}}, max_sizes={HERE: 1})
     assert _matches("fullybalanced=g", facts)

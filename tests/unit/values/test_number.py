@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from shoal.values.number import read_float, read_int, write_int
+from shoal.values.number import read_float, read_int, read_whole_float, write_int
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,13 @@ def test_bytes_that_are_not_utf8_end_a_number() -> None:
 )  # fmt: skip
 def test_a_number_and_what_follows_it(text: str, number: float, rest: str) -> None:
     assert read_float(text) == (number, rest)
+
+
+def test_a_number_from_end_to_end() -> None:
+    assert read_whole_float(" ( 1e1 )\u00a0\n") == 10
+    for text in ("10x", "2023-11-14", "10 10", "+10", ""):
+        with pytest.raises(ValueError, match="number"):
+            read_whole_float(text)
 
 
 def test_not_a_number_is_a_number_of_its_own() -> None:
