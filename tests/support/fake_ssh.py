@@ -1,4 +1,5 @@
-"""ssh to this machine, where the login shell is shoal-shell."""
+"""ssh to this machine: the login shell is shoal-shell at the host `server`, and git-annex's at the
+host `real`."""
 
 from __future__ import annotations
 
@@ -12,14 +13,15 @@ from tests.support.world import World
 
 _SSH = """\
 #!/bin/sh
-# Called by git and git-annex as: HOST [OPTION...] COMMAND. The user's login shell is shoal-shell.
+# Called by git and git-annex as: HOST [OPTION...] COMMAND.
 for word; do
-    test "$word" = server && known=yes
+    case "$word" in server|real) known=$word;; esac
     command=$word
 done
 test "$known" || exit 255
 echo "$command" >> {log}
-exec shoal-shell -c "$command"
+test "$known" = server && exec shoal-shell -c "$command"
+exec sh -c "$command"
 """
 
 

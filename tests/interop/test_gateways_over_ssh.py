@@ -1,0 +1,119 @@
+"""A shoal gateway and a real one, in front of each other, with a real client, over ssh."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_ssh import Ssh
+from tests.support.gateway import Gateway, make_gateway, objects_of
+from tests.support.world import World
+
+
+@dataclass
+class Pair:
+    """Two gateways that know each other; clients are to use the `first`."""
+
+    world: World
+    shell: str  # at the first
+    first: Gateway
+    second: Gateway
+    client: Path
+
+    def holders(self, key: str) -> list[str]:
+        nodes = [*self.first.nodes, *self.second.nodes]
+        return [node.name for node in nodes if objects_of(node, key)]
+
+    def logged(self, repo: Path, key: str) -> set[str]:
+        """Give the nodes that have `key` by a repository's committed log."""
+        names = self.world.git(repo, "ls-tree", "-r", "--name-only", "git-annex").splitlines()
+        lines = [
+            line.split(" ")
+            for name in names
+            if name.endswith(f"/{key}.log")
+            for line in self.world.git(repo, "cat-file", "-p", f"git-annex:{name}").splitlines()
+        ]
+        nodes = [*self.first.nodes, *self.second.nodes]
+        uuids = {self.first.uuid_of(node): node.name for node in nodes}
+        return {uuids[uuid] for _, state, uuid in lines if state == "1"}
+
+
+@pytest.fixture(params=["server", "real"])
+def pair(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """The first is shoal and the second the real program; and the other way round."""
+    ssh = Ssh(world, monkeypatch)
+    ssh.install()
+    first_host = str(request.param)
+    second_host = "real" if first_host == "server" else "server"
+    first = make_gateway(world, nodes=1)
+    path = world.root / "second"
+    world.run("git", "clone", "-q", "-o", "first", f"ssh://{first_host}{first.path}", path)
+    world.annex(path, "init", "-q", "second")
+    node = world.root / "node2"
+    world.run("git", "clone", "-q", first.path, node)
+    world.annex(node, "init", "-q", "node2")
+    world.git(path, "remote", "add", "node2", node)
+    world.git(path, "fetch", "-q", "node2")
+    world.git(path, "config", "remote.node2.annex-cluster-node", "mycluster")
+    world.annex(path, "extendcluster", "first", "mycluster")
+    world.annex(path, "updatecluster")
+    world.git(first.path, "remote", "add", "second", f"ssh://{second_host}{path}")
+    world.git(first.path, "fetch", "-q", "second")
+    world.annex(first.path, "merge")
+    world.annex(first.path, "extendcluster", "second", "mycluster")
+    world.annex(first.path, "updatecluster")
+    client = world.root / "client"
+    world.run("git", "clone", "-q", f"ssh://{first_host}{first.path}", client)
+    world.annex(client, "init", "-q", "client")
+    shell = "shoal-shell" if first_host == "server" else "git-annex-shell"
+    return Pair(world, shell, first, Gateway(world, path, first.cluster, [node]), client)
+
+
+def test_a_client_of_two_gateways(world: World, pair: Pair) -> None:
+    client = pair.client
+    data = os.urandom(200_000)
+    key = world.add(client, "f", data)
+    world.annex(client, "copy", "--to=origin-mycluster", "f")
+    assert pair.holders(key) == ["node1", "node2"]
+    assert pair.logged(pair.first.path, key) == {"node1", "node2"}
+    world.annex(client, "drop", "f", "--numcopies=1")
+    world.annex(client, "get", "--from=origin-second-node2", "f")
+    assert (client / "f").read_bytes() == data
+    world.annex(client, "drop", "--from=origin-mycluster", "f")
+    assert pair.holders(key) == []
+    assert pair.logged(pair.first.path, key) == set()
+
+
+def test_what_the_second_gateway_has_already(world: World, pair: Pair) -> None:
+    """The real gateway in front breaks off when it hears who has the key."""
+    key = world.add(pair.client, "f", b"content")
+    world.run("git", "-C", pair.client, "annex", "copy", "-q", "--to=origin-second-node2", "f")
+    _forget(pair)
+    world.annex(pair.client, "copy", "--to=origin-mycluster", "f", "--fast")
+    assert pair.holders(key) == ["node1", "node2"]
+
+
+def _forget(pair: Pair) -> None:
+    """Let nobody but the node know that the node has its keys."""
+    uuid = pair.second.uuid_of(pair.second.nodes[0])
+    key = pair.world.annex(pair.client, "lookupkey", "f").strip()
+    for repo in (pair.client, pair.first.path, pair.second.path):
+        pair.world.annex(repo, "setpresentkey", key, uuid, "0")
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_an_old_client_ends(world: World, pair: Pair, version: int) -> None:
+    """It cannot say by which gateways it came; two real gateways ask each other for ever."""
+    data = b"content of an old client"
+    key = world.add(pair.client, "f", data)
+    words = [pair.shell, "p2pstdio", pair.first.path, "me", "--uuid", pair.first.cluster]
+    begin = b"VERSION 1\n" if version else b""
+    end = b"VALID\n" if version else b""
+    put = b"PUT  %s\nDATA %d\n%s%s" % (key.encode(), len(data), data, end)
+    requests = put + b"CHECKPRESENT %s\nREMOVE %s\n" % (key.encode(), key.encode())
+    said = world.run(*words, data=begin + requests).stdout.splitlines()
+    assert said[1 + version :] == ["PUT-FROM 0", "SUCCESS", "SUCCESS", "SUCCESS"]
+    assert pair.holders(key) == []
