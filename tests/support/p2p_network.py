@@ -48,6 +48,13 @@ else:
                 data = data[os.write(1, data):]
 """
 
+_GIT_HELPER = """\
+#!{python}
+import sys
+from git_annex import cli
+sys.exit(cli())
+"""
+
 
 @dataclass
 class Network:
@@ -66,6 +73,8 @@ class Network:
         self.directory.mkdir()
         text = _TRANSPORT.format(python=sys.executable, net=str(self.directory))
         _script(programs / "git-annex-p2p-test", text)
+        # The real program goes by its name; with this one git reaches p2p-annex:: urls.
+        _script(programs / "git-remote-p2p-annex", _GIT_HELPER.format(python=sys.executable))
         self.monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
 
     def enable(self, repo: Path, program: str = "git-annex") -> str:

@@ -9,6 +9,7 @@ permissions and messages out of place are settled here; the driver never sees th
       GET: Data ──> SENDING ──payload, Valid or Invalid──> SENT ──any message: Receipt──> IDLE
       PUT: PutFrom ──> OFFERED ──Data──> RECEIVING ──payload──> RECEIVED ──PayloadEnd──> SERVING
                                ──DataPresent──> SERVING   ──anything else: Abandoned──> IDLE
+      CONNECT: begin_relay() ──> RELAYING ──Data, payload, ConnectDone──> until the driver ends
 
 Source: git-annex's P2P protocol design page; what a message out of place gets was seen from
 git-annex 10.20261026 (tests/fixtures/p2p). Where that server can only die (content that is
@@ -31,6 +32,7 @@ from shoal.p2p.messages import (
     Changed,
     CheckPresent,
     Connect,
+    ConnectDone,
     Data,
     DataPresent,
     Error,
@@ -82,6 +84,7 @@ class State(Enum):
     RECEIVING = auto()  # a payload is coming
     RECEIVED = auto()  # the client says whether it vouches for it
     LOCKED = auto()  # content is locked until the client's next message
+    RELAYING = auto()  # both sides send data of git's, in any order
     CLOSED = auto()
 
 
@@ -120,7 +123,10 @@ Request = (
     Auth | CheckPresent | LockContent | Remove | RemoveBefore | GetTimestamp | Get | Put | Connect
     | NotifyChange
 )  # fmt: skip
-Event = Request | Data | DataPresent | Chunk | PayloadEnd | Abandoned | Unlocked | Receipt | End
+Event = (
+    Request | Data | DataPresent | Chunk | PayloadEnd | Abandoned | Unlocked | Receipt
+    | ConnectDone | End
+)  # fmt: skip
 
 _REQUESTS = (
     CheckPresent, LockContent, Remove, RemoveBefore, GetTimestamp, Get, Put, Connect, NotifyChange,
@@ -140,7 +146,7 @@ _ANSWERS: dict[type, tuple[type, ...]] = {
     Put: (PutFrom, AlreadyHave, AlreadyHavePlus, Error),
     PayloadEnd: _DONE,
     DataPresent: _DONE,
-    Connect: (Error,),  # no server of ours relays git
+    Connect: (Error,),  # or begin_relay()
     NotifyChange: (Changed, Error),
 }
 
@@ -238,6 +244,8 @@ class ServerSession:
                 return self._take_unlock(received)
             case State.SENT:
                 return self._take_receipt(received)
+            case State.RELAYING:
+                return self._take_relayed(received)
             case _:
                 raise LocalProtocolError(f"nothing is expected in state {self.state.name}")
 
@@ -328,6 +336,15 @@ class ServerSession:
         self._expected_otherwise(received)
         return Receipt(received=False)
 
+    def _take_relayed(self, received: Message | Unknown | Chunk) -> Event:
+        """What is no part of a relayed conversation ends it."""
+        if isinstance(received, Data):
+            self._receiver.expect_payload(received.length)
+        if isinstance(received, Data | Chunk | ConnectDone):
+            return received
+        self.state = State.CLOSED
+        return End(clean=False)
+
     def _expected_otherwise(self, received: Message | Unknown | Chunk) -> None:
         """Complain, but not about an Error: that one is the client's complaint."""
         if not isinstance(received, Error):
@@ -339,6 +356,13 @@ class ServerSession:
         self._output.append(bytes(Error(f"{what} command")))
 
     # Answers
+
+    def begin_relay(self) -> None:
+        """Grant a Connect. From now on the driver sends Data and at last ConnectDone by itself,
+        and ends the connection."""
+        if self.state is not State.SERVING or self._asked is not Connect:
+            raise LocalProtocolError("nobody asked for a git service")
+        self.state, self._asked = State.RELAYING, None
 
     def answer(self, message: Message) -> None:
         """Answer what next_event() gave. Lists of UUIDs are left out for clients that cannot

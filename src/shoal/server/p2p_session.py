@@ -6,14 +6,16 @@ comes, at the pace of the slower side; at no time is more than a chunk of it hel
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from shoal.errors import KeyNotPresent, RemoteUnavailable, ShoalError
 from shoal.p2p.messages import (
     AlreadyHave,
     AlreadyHavePlus,
+    Changed,
     CheckPresent,
     Connect,
     Data,
@@ -43,6 +45,9 @@ from shoal.transport.stream import ByteStream
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
+if TYPE_CHECKING:
+    from shoal.server.p2pgit import GitService
+
 _DRAIN_LIMIT = 1 << 24
 """When an upload fails early, this many bytes of it are still read and dropped, in order to
 keep the connection; with more to come it is closed."""
@@ -56,18 +61,19 @@ async def serve_p2p(
     access: Access = Access.FULL,
     report: Callable[[str], None] = lambda text: None,
     begun: tuple[ServerSession, Event | None] | None = None,
+    git: GitService | None = None,
 ) -> None:
     """Serve `remote` until the client ends the session.
 
     `client` names it in transfer logs; `report` is told in one sentence of what failed.
     `begun` is a session that somebody else has begun with this client, and what came then,
-    if anything did.
+    if anything did. `git` gives the client git itself, and tells it of changed refs.
     Raises RemoteUnavailable when the client goes away inside a request or content cannot be
     sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
     then of no more use.
     """
     session, first = begun or (ServerSession(remote.info.uuid, access), None)
-    await _Server(remote, stream, session, client, report).run(first)
+    await _Server(remote, stream, session, client, report, git).run(first)
 
 
 def _client_gone() -> RemoteUnavailable:
@@ -84,7 +90,9 @@ class _Server:
         session: ServerSession,
         client: UUID | None,
         report: Callable[[str], None],
+        git: GitService | None,
     ) -> None:
+        self._git = git
         self._remote = remote
         self._stream = stream
         self._session = session
@@ -151,10 +159,10 @@ class _Server:
                     await self._get(event)
                 case Put():
                     await self._put(event)
-                case Connect():
-                    self._refuse("relaying to git not supported on this connection")
+                case Connect(service):
+                    await self._connect(service)
                 case NotifyChange():
-                    self._refuse("change notification not available")
+                    await self._notify()
                 case _:  # the end, or a word that needs no action
                     pass
         except _Refusal as refusal:
@@ -163,6 +171,27 @@ class _Server:
     def _refuse(self, text: str) -> None:
         self._report(text)
         self._session.answer(Error(text))
+
+    # git
+
+    async def _connect(self, service: bytes) -> None:
+        if self._git is None:
+            raise _Refusal("relaying to git not supported on this connection")
+        self._session.begin_relay()
+        await self._git.relay(service, self.event, self._stream)
+        self._end = End(clean=True)
+
+    async def _notify(self) -> None:
+        """Wait until refs change, or the client leaves."""
+        if self._git is None:
+            raise _Refusal("change notification not available")
+        while not (changed := await self._git.changes()):
+            if self._stream.has_more():
+                data = await self._stream.receive()
+                self._session.feed(data)
+                if not data:
+                    raise _client_gone()
+        self._session.answer(Changed(tuple(map(os.fsencode, changed))))
 
     # Short requests
 

@@ -13,6 +13,7 @@ from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess
 from shoal.p2p.server import End, ServerSession
 from shoal.remotes.base import Remote
 from shoal.server.p2p_session import serve_p2p
+from shoal.server.p2pgit import GitService
 from shoal.transport.stdio import FdStream
 from shoal.transport.stream import ByteStream
 from shoal.values.uuid import UUID
@@ -25,7 +26,8 @@ _NO_DESCRIPTORS = 1.0  # seconds until the next try when connections cannot be a
 
 class SocketServer:
     """Serves what `remote` gives to clients that know one of `tokens`, which are asked for
-    again for each connection. `report` is told in one sentence of what failed."""
+    again for each connection. `report` is told in one sentence of what failed; `git` makes
+    what serves git itself on one connection."""
 
     def __init__(
         self,
@@ -33,12 +35,14 @@ class SocketServer:
         tokens: Callable[[], Iterable[str]],
         report: Callable[[str], None] = lambda text: None,
         *,
+        git: Callable[[], GitService] | None = None,
         served: int = _SERVED,
         waiting: int = _WAITING,
     ) -> None:
         self._remote = remote
         self._tokens = tokens
         self._report = report
+        self._git = git
         self._turn = asyncio.Semaphore(served)
         self._most = served + waiting
         self._clients: set[asyncio.Task[None]] = set()
@@ -79,13 +83,19 @@ class SocketServer:
                 async with asyncio.timeout(_LOGIN_TIME):
                     client = await log_in(session, stream, self._tokens())
                 if client is not None:
-                    await serve_p2p(
-                        remote, stream, client=client, report=self._report, begun=(session, None)
-                    )
+                    await self._serve(remote, stream, session, client)
             except TimeoutError:
                 self._report("a client did not show a token in time")
             except (ShoalError, OSError) as error:
                 self._report(str(error))
+
+    async def _serve(
+        self, remote: Remote, stream: FdStream, session: ServerSession, client: UUID
+    ) -> None:
+        git = self._git() if self._git is not None else None
+        await serve_p2p(
+            remote, stream, client=client, report=self._report, begun=(session, None), git=git
+        )
 
 
 async def log_in(session: ServerSession, stream: ByteStream, tokens: Iterable[str]) -> UUID | None:

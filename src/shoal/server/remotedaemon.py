@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.errors import ShoalError
 from shoal.gateway.served import Served
 from shoal.git.p2pcreds import P2PCredentials
+from shoal.server.p2pgit import GitService
 from shoal.server.p2psocket import SocketServer
 from shoal.values.p2paddress import NetAddress, P2PAddress
 
@@ -91,7 +92,9 @@ class RemoteDaemon:
         async def own() -> Remote:
             return await served.remote(self._repository.uuid)
 
-        server = SocketServer(own, partial(self._credentials.allowed_tokens, address), report)
+        tokens = partial(self._credentials.allowed_tokens, address)
+        git = partial(GitService, self._repository)
+        server = SocketServer(own, tokens, report, git=git)
         try:
             path = socket_path(self._repository, address)
             with open_socket(path) as listening:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from shoal.remotes.local import LocalRemote
 from shoal.remotes.p2pconnection import P2PConnection
 from shoal.remotes.p2ppool import Bypass
 from shoal.remotes.p2pstream import P2PStreamRemote
+from shoal.server.p2pgit import GitService
 from shoal.server.p2psocket import SocketServer
 from shoal.transport.stdio import FdStream
-from tests.support.annexrepo import HERE, THERE, key_of, make_annex
+from tests.support.annexrepo import HERE, THERE, git, key_of, make_annex
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote
 from tests.unit.remotes.contract import CALLER, SMALL, RemoteContract, read
@@ -55,13 +56,22 @@ async def connected(path: Path) -> Client:
 class Served:
     """A remote on a socket; the tokens and reports are there to look at."""
 
-    def __init__(self, remote: Remote, path: Path, *, served: int = 100, waiting: int = 100):
+    def __init__(
+        self,
+        remote: Remote,
+        path: Path,
+        *,
+        served: int = 100,
+        waiting: int = 100,
+        git: Callable[[], GitService] | None = None,
+    ) -> None:
         self.path = path
         self.tokens = ["right"]
         self.reports: list[str] = []
         self.server = SocketServer(
-            self._remote, lambda: self.tokens, self.reports.append, served=served, waiting=waiting
-        )
+            self._remote, lambda: self.tokens, self.reports.append,
+            git=git, served=served, waiting=waiting,
+        )  # fmt: skip
         self._served = remote
 
     async def _remote(self) -> Remote:
@@ -101,9 +111,21 @@ class TestOverASocket(RemoteContract):
         await local.aclose()
 
 
-def memory_served(directory: Path, served: int = 100, waiting: int = 100) -> Served:
+def memory_served(
+    directory: Path,
+    served: int = 100,
+    waiting: int = 100,
+    git: Callable[[], GitService] | None = None,
+) -> Served:
     memory = MemoryRemote(HERE)
-    return Served(memory, directory / "s", served=served, waiting=waiting)
+    return Served(memory, directory / "s", served=served, waiting=waiting, git=git)
+
+
+async def logged_in(served: Served) -> Client:
+    client = await connected(served.path)
+    await client.send(b"AUTH %s right\n" % THERE.encode())
+    assert (await client.receive()).startswith(b"AUTH-SUCCESS")
+    return client
 
 
 @pytest.mark.parametrize("token", [b"", b"wrong", b"righ", b"rightt"])
@@ -183,3 +205,57 @@ async def test_bytes_that_make_no_sense_are_reported(tmp_path: Path) -> None:
         while await client.receive():
             pass
     assert len(served.reports) == 1
+
+
+@in_loop
+async def test_news_of_refs(tmp_path: Path) -> None:
+    repository = make_annex(tmp_path / "repo")
+    git(tmp_path / "repo", "commit", "-q", "--allow-empty", "-m", "first")
+    asked = asyncio.Event()
+
+    class Watching(GitService):
+        async def changes(self) -> tuple[str, ...]:
+            found = await super().changes()
+            asked.set()
+            return found
+
+    served = memory_served(tmp_path, git=lambda: Watching(repository))
+    async with served.running(), await logged_in(served) as client:
+        await client.send(b"NOTIFYCHANGE\n")
+        await asked.wait()
+        git(tmp_path / "repo", "commit", "-q", "--allow-empty", "-m", "second")
+        new = git(tmp_path / "repo", "rev-parse", "HEAD").strip()
+        assert await client.receive() == f"CHANGED {new}\n".encode()
+        await client.send(b"NOTIFYCHANGE\n")  # and leave
+    assert served.reports == ['remote "client" is not available (connection lost)']
+    repository.close()
+
+
+@pytest.mark.parametrize("last", [b"DATA 4\n0000", b"CONNECTDONE 0\n"])
+@in_loop
+async def test_a_conversation_with_git(tmp_path: Path, last: bytes) -> None:
+    """Recorded from the real daemon, which says CONNECTDONE twice."""
+    repository = make_annex(tmp_path / "repo")
+    git(tmp_path / "repo", "commit", "-q", "--allow-empty", "-m", "first")
+    served = memory_served(tmp_path, git=lambda: GitService(repository))
+    async with served.running(), await logged_in(served) as client:
+        await client.send(b"CONNECT git-upload-pack\n" + last)
+        said = b""
+        while data := await client.receive():
+            said += data
+    head = git(tmp_path / "repo", "rev-parse", "HEAD").strip().encode()
+    assert said.startswith(b"DATA ")
+    assert head + b" refs/heads/main" in said
+    code = 0 if last.startswith(b"DATA") else 128
+    assert said.endswith(b"CONNECTDONE %d\n" % code)
+    repository.close()
+
+
+@in_loop
+async def test_no_git_where_none_is_served(tmp_path: Path) -> None:
+    served = memory_served(tmp_path)
+    async with served.running(), await logged_in(served) as client:
+        await client.send(b"CONNECT git-upload-pack\n")
+        assert (await client.receive()).startswith(b"ERROR relaying to git not supported")
+        await client.send(b"NOTIFYCHANGE\n")
+        assert await client.receive() == b"ERROR change notification not available\n"
