@@ -82,7 +82,7 @@ def test_the_real_program_answers_at_once_and_agrees(
     repo = gateway.path
     contents = add_files(world, repo)
     client = RawClient(gateway.port, gateway.cluster)
-    taken = []
+    taken: list[float] = []
     with ThreadPoolExecutor(4) as uploaders:
         uploads = [uploaders.submit(client.put, key, data) for key, data in contents.items()]
         while not taken or not all(one.done() for one in uploads):
