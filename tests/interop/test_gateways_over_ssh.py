@@ -109,7 +109,7 @@ def test_an_old_client_ends(world: World, pair: Pair, version: int) -> None:
     """It cannot say by which gateways it came; two real gateways ask each other for ever."""
     data = b"content of an old client"
     key = world.add(pair.client, "f", data)
-    words = [pair.shell, "p2pstdio", pair.first.path, "me", "--uuid", pair.first.cluster]
+    words = [pair.shell, "p2pstdio", str(pair.first.path), "me", "--uuid", pair.first.cluster]
     begin = b"VERSION 1\n" if version else b""
     end = b"VALID\n" if version else b""
     put = b"PUT  %s\nDATA %d\n%s%s" % (key.encode(), len(data), data, end)

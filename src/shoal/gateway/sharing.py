@@ -84,6 +84,7 @@ class LogSharing:
         self._complain = complain
         self._pace = pace or Pace()
         self._peers: dict[str, _Peer] = {}
+        self._known: tuple[int, list[RemoteSettings]] = (-1, [])
         self._tree = ("", "")  # the branch's tip and its tree
         self._task = asyncio.create_task(self._run(), name="share the git-annex branch")
 
@@ -103,7 +104,10 @@ class LogSharing:
 
     async def _look(self) -> None:
         """Begin what is due with each gateway."""
-        gateways = await asyncio.to_thread(self._gateways)
+        generation = self._repository.config.generation
+        if generation != self._known[0]:  # reading them may run commands that are configured
+            self._known = generation, await asyncio.to_thread(self._gateways)
+        gateways = self._known[1]
         tree = await self._tree_now() if gateways else ""
         now = time.monotonic()
         for gateway in gateways:
