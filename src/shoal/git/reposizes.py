@@ -45,6 +45,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ from shoal.values.uuid import UUID
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
 
+_NOTICE_SHARE = 20  # times as long as looking for what others logged took, before the next look
 _numbers = itertools.count(1)  # unique in this process, whatever the repository
 
 
@@ -122,6 +124,8 @@ class RepoSizes:
         self._reserving = threading.Lock()  # for what follows
         self._reserved: dict[tuple[UUID, Key], _Reserved] = {}
         self._room: dict[UUID, int] = {}  # the sum of what is reserved, in bytes
+        self._noticed = -1  # the state of the database when others' logs were last looked at
+        self._notice_at = float("-inf")
         repository.logs.on_locations(self.settle)
 
     @property
@@ -150,8 +154,10 @@ class RepoSizes:
         with self._reserving:
             coming = dict(self._room)
             theirs = {(live.repo, live.key) for live in others} - self._reserved.keys()
-        if theirs:
+        seen = self._shared.seen
+        if theirs or seen != self._noticed:  # what was settled since then is in a log
             self._repository.branch.notice()
+            self._noticed = seen
         for repo, key in theirs:
             if not self._has(repo, key):
                 coming[repo] = coming.get(repo, 0) + (key.size or 0)
@@ -178,7 +184,7 @@ class RepoSizes:
         """
         self.sizes()  # what takes long is done before others have to wait
         with self._shared.deciding():
-            self._repository.branch.notice()
+            self._notice_now_and_then()
             decision = Decision(self)
             done = False
             try:
@@ -189,6 +195,16 @@ class RepoSizes:
                 if not done:
                     for live in decision.reserved:
                         self.cancel(live)
+
+    def _notice_now_and_then(self) -> None:
+        """Notice what others logged without a reservation, unless that was done a moment ago:
+        a busy server has a long journal, and looking through it takes time. What had been
+        reserved is noticed without fail, see live_sizes()."""
+        began = time.monotonic()
+        if began >= self._notice_at:
+            self._repository.branch.notice()
+            now = time.monotonic()
+            self._notice_at = now + _NOTICE_SHARE * (now - began)
 
     def remember(self, live: LiveChange) -> None:
         """Count a change that this process is about to make."""

@@ -130,6 +130,11 @@ class SharedSizes:
 
     # Changes under way
 
+    @property
+    def seen(self) -> int:
+        """A number that others() changes when another process has written."""
+        return self._seen
+
     def others(self) -> frozenset[LiveChange]:
         """Give what other processes are adding to repositories now."""
 

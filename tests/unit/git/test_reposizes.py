@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shoal.db.reposizedb import DatabaseUnusable, LiveChange, RepoSizeDb
+from shoal.git import reposizes
 from shoal.git.preferences import Preferences
 from shoal.git.repository import Repository
 from shoal.git.sizesdb import SharedSizes
@@ -222,6 +223,27 @@ def test_a_decision_sees_what_others_did_since_the_last_refresh(two: Repository)
         other.branch.commit()
         with two.sizes.deciding():
             assert two.sizes.live_size(THERE) == 1_000_007
+
+
+def test_the_journal_is_not_looked_through_for_each_decision(
+    two: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    notice = two.branch.notice
+
+    def look() -> None:
+        looks.append(None)
+        notice()
+
+    monkeypatch.setattr(reposizes, "_NOTICE_SHARE", 1e6)
+    monkeypatch.setattr(two.branch, "notice", look)
+    for number in range(5):
+        with two.sizes.deciding() as decision:
+            key = Key.parse(b"SHA256E-s10--%d" % number)
+            assert two.sizes.live_size(THERE) == 10 * number
+            decision.reserve(THERE, key)
+        two.logs.set_location(key, THERE, True)
+    assert len(looks) <= 3
 
 
 def test_many_threads_never_promise_more_than_there_is(two: Repository) -> None:
