@@ -19,7 +19,7 @@ _Clone = Callable[[Gateway], Path]
 
 @pytest.fixture
 def gateway(world: World) -> Iterator[Gateway]:
-    made = make_gateway(world, 2)
+    made = make_gateway(world, 1)
     world.git(made.path, "config", "annex.cluster-lockdown", "true")
     world.run("shoal", "updatecluster", cwd=made.path)
     yield made

@@ -39,10 +39,11 @@ def follow(repository: Repository, pushed: Collection[str]) -> list[str]:
     synced = f"{_HEADS}synced/{branch}"
     if status != 0 or synced not in pushed:
         return []
-    status, _, _ = repository.git.ask("merge", "--quiet", "--ff-only", synced)
+    status, _, said = repository.git.ask("merge", "--quiet", "--ff-only", synced)
     if status == 0:
         return []
+    cause = " ".join(said.split())
     return [
-        f"synced/{branch} was not merged into {branch}, since both have changes, or files of the "
-        "work tree have. Run git annex sync in this repository."
+        f"synced/{branch} was not merged into {branch} ({cause}). Run git annex sync in this "
+        "repository."
     ]
