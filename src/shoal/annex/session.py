@@ -40,7 +40,8 @@ class Session:
 
     `numcopies` and `mincopies` override what is configured; `trust_overrides` are names of
     remotes and the level that counts for them. `rebalance`: balanced terms look at where content
-    belongs. `explain` takes the sentences that explain decisions, if anybody wants them.
+    belongs. `explain` takes the sentences that explain decisions, if anybody wants them;
+    `warn` takes what the user should hear about remotes.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Session:
         trust_overrides: Sequence[tuple[str, TrustLevel]] = (),
         rebalance: bool = False,
         explain: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.repository = repository
         self.here: UUID = repository.uuid
@@ -60,8 +62,7 @@ class Session:
         self._trust_overrides = tuple(trust_overrides)
         self.rebalance = rebalance
         self.explain = explain
-        self.warnings: list[str] = []
-        """What the user should hear about remotes."""
+        self._warn = warn
 
     @property
     def logs(self) -> AnnexLogs:
@@ -87,7 +88,8 @@ class Session:
         if any(one.uuid is None and not one.ignore for one in found):
             from shoal.remotes.discovery import learn_uuids  # slow to import
 
-            self.warnings += learn_uuids(self.repository)
+            for warning in learn_uuids(self.repository):
+                self._warn(warning)
             found = remotes_of(self.repository)
         return found
 

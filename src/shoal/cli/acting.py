@@ -36,8 +36,6 @@ def run_action(
 ) -> int:
     """Run the action that `make` gives on what `args` select; give the exit code."""
     selection = Selection(args, context)
-    for warning in context.session.warnings:
-        context.out.warning(warning)
     count = 1 if selection.batch else args.jobs or _configured_jobs(context)
     context.out.concurrent = count > 1
     asyncio.run(_act(selection, context, make, count))

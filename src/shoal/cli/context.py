@@ -139,6 +139,7 @@ class Context:
             trust_overrides=self._trust_overrides,
             rebalance=self.settings.rebalance,
             explain=self.out.explain if self.settings.explain else None,
+            warn=self.out.warning,
         )
 
     def close(self) -> None:

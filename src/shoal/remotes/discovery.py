@@ -93,10 +93,17 @@ def _learn_over_ssh(repository: Repository, settings: RemoteSettings) -> list[st
     except (OSError, ShoalError) as error:
         return [f"Unable to connect to repository {settings.name}: {error}"]
     if answer.returncode == NO_CONNECTION:
-        return [f"Unable to connect to repository {settings.name}"]
+        what = "to get its annex.uuid configuration."
+        return [f"Unable to connect to repository {settings.name} {what}"]
     remote, config = f"remote.{settings.name}", repository.config
     if answer.returncode != 0:
-        return _ignore(config, settings.name)
+        _ignore(config, settings.name)
+        return [
+            f"Remote {settings.name} does not have git-annex installed; setting annex-ignore",
+            "This could be a problem with the git-annex installation on the remote. Please make "
+            "sure that git-annex-shell is available in PATH when you ssh into the remote. Once you "
+            f"have fixed the git-annex installation, run: git annex enableremote {settings.name}",
+        ]
     lines = os.fsdecode(answer.stdout).splitlines()
     found = dict(line.partition("=")[::2] for line in lines)
     if uuid := found.get("annex.uuid"):
