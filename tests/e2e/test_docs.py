@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from shoal.cli.main import SECTIONS
+from tests.support.p2p_network import daemons_of
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +105,16 @@ def _gateway_with_disks(world: World) -> None:
         world.git(gateway, "config", f"remote.{name}.annex-cluster-node", "mycluster")
     world.run("shoal", "updatecluster", cwd=gateway)
     world.add(gateway, "file", b"content")
+
+
+def test_the_examples_of_peer_to_peer_networks_run(world: World) -> None:
+    try:
+        said = _run_script(_examples("docs/p2p.md"), world.root)
+    finally:
+        for pid in daemons_of(world.root / "photos"):
+            os.kill(pid, signal.SIGTERM)
+    assert "copy hello.txt (to photos...) ok" in said
+    assert "[photos]" in said
 
 
 def test_the_examples_of_git_over_http_run(world: World) -> None:

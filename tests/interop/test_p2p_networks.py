@@ -12,7 +12,7 @@ import pytest
 
 from shoal.git.p2pcreds import TOKEN_VARIABLE
 from tests.support.gateway import make_gateway
-from tests.support.p2p_network import Network
+from tests.support.p2p_network import Network, daemons_of
 from tests.support.wait import wait_until
 from tests.support.world import World
 
@@ -162,10 +162,7 @@ def test_in_the_background(world: World, network: Network) -> None:
     link.unlink()
     world.run("shoal", "remotedaemon", cwd=there)
     wait_until(link.is_symlink)
-    pids = [
-        int(found.name) for found in Path("/proc").iterdir()
-        if found.name.isdecimal() and _is_daemon_of(found, there)
-    ]  # fmt: skip
+    pids = daemons_of(there)
     try:
         world.run("shoal", "copy", "--to=peer", "f", cwd=here)
     finally:
@@ -173,14 +170,6 @@ def test_in_the_background(world: World, network: Network) -> None:
             os.kill(pid, signal.SIGTERM)
     assert len(pids) == 1
     wait_until(lambda: not link.exists())
-
-
-def _is_daemon_of(process: Path, repo: Path) -> bool:
-    try:
-        words = (process / "cmdline").read_bytes()
-        return b"remotedaemon" in words and (process / "cwd").resolve() == repo
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize(("words", "status"), [(b"", 0), (b"STOP\n", 0), (b"FOO\n", 1)])

@@ -104,6 +104,23 @@ class Network:
             process.communicate()
 
 
+def daemons_of(repo: Path) -> list[int]:
+    """Give the process ids of the remotedaemons of `repo`."""
+    return [
+        int(found.name)
+        for found in Path("/proc").iterdir()
+        if found.name.isdecimal() and _is_daemon_of(found, repo)
+    ]
+
+
+def _is_daemon_of(process: Path, repo: Path) -> bool:
+    try:
+        words = (process / "cmdline").read_bytes()
+        return b"remotedaemon" in words and (process / "cwd").resolve() == repo
+    except OSError:
+        return False
+
+
 def _script(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
