@@ -118,6 +118,7 @@ def command_row(
         missing -= matching
     if missing:
         note.append(f"without {listed(missing)}")
+    note += NOTES["command notes"].get(name, [])
     return f"| `{name}` | {'partial' if note else 'full'} | {'; '.join(note)} |"
 
 

@@ -207,3 +207,30 @@ def test_nodes_of_a_cluster(world: World, network: Network) -> None:
         assert (client / "f").read_bytes() == DATA
         world.annex(client, "drop", "--from=origin-mycluster", "f")
         assert gateway.holders(key) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (["--enable", "none"], "", "Cannot run git-annex-p2p-none -- It is not installed in PATH"),
+        (["--gen-addresses"], "", "No P2P networks are currently available"),
+        (["--link"], "", "Nothing entered, giving up"),
+        (["--link"], "http://x\n\n", "Unable to parse that address"),
+        (["--link"], "p2p-annex::none:x:abc\n", "Unable to connect with peer"),
+        (["--link"], "p2p-annex::test:there:abc\n", "Unable to authenticate with peer"),
+    ],
+)
+def test_what_cannot_be_set_up(
+    world: World, network: Network, words: list[str], typed: str, said: str
+) -> None:
+    """Both programs refuse the same in the same words, and set up nothing."""
+    there, here = world.make("there"), world.make("here")
+    network.enable(there)
+    with network.daemon(there):
+        for program in PROGRAMS:
+            data = typed.encode() or b"\n"
+            done = world.run(program, "p2p", *words, cwd=here, check=False, data=data)
+            assert done.returncode == 1
+            assert said in done.stderr
+    assert world.git(here, "remote") == ""
+    assert not (here / ".git" / "annex" / "creds").exists()

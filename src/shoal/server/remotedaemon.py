@@ -54,6 +54,7 @@ class RemoteDaemon:
         self._complain = complain
         self._reload = asyncio.Event()
         self._listeners: dict[P2PAddress, asyncio.Task[None]] = {}
+        self._failures: dict[P2PAddress, str] = {}  # that were told of
 
     def reload(self) -> None:
         """Look soon for addresses that came or went."""
@@ -80,7 +81,8 @@ class RemoteDaemon:
             task.cancel()
         await asyncio.gather(*gone, return_exceptions=True)
         for address in addresses:
-            if address not in self._listeners:
+            listener = self._listeners.get(address)
+            if listener is None or listener.done():  # perhaps it can be served by now
                 self._listeners[address] = asyncio.create_task(
                     self._listen(address, served), name=f"serve {address}"
                 )
@@ -107,7 +109,9 @@ class RemoteDaemon:
                     with suppress(FileNotFoundError):
                         os.unlink(path)
         except (ShoalError, OSError) as error:
-            report(str(error))
+            if self._failures.get(address) != str(error):
+                self._failures[address] = str(error)
+                report(str(error))
 
 
 def socket_path(repository: Repository, address: P2PAddress) -> str:

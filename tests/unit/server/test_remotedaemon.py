@@ -57,14 +57,16 @@ class Daemon:
         self.complaints: asyncio.Queue[str] = asyncio.Queue()
         self.daemon = RemoteDaemon(repository, self.complaints.put_nowait)
         self.path = Path(socket_path(repository, ADDRESS)).absolute()
+        self.busy: socket.socket | None = None  # another daemon's
 
 
 @asynccontextmanager
-async def running(tmp_path: Path) -> AsyncIterator[Daemon]:
+async def running(tmp_path: Path, *, busy: bool = False) -> AsyncIterator[Daemon]:
     repository = make_annex(tmp_path / "repo")
     P2PCredentials(repository).add_address(ADDRESS)
     with chdir(repository.path), repository:  # which makes the path of the socket short
         daemon = Daemon(repository)
+        daemon.busy = open_socket(socket_path(repository, ADDRESS)) if busy else None
         task = asyncio.create_task(daemon.daemon.run())
         yield daemon
         task.cancel()
@@ -122,6 +124,20 @@ async def test_addresses_come_and_go(tmp_path: Path, program: Path) -> None:
         addresses.write_text(text)
         daemon.daemon.reload()
         await becomes(daemon.path, True)
+
+
+@in_loop
+async def test_who_serves_an_address_may_be_another_daemon(tmp_path: Path, program: Path) -> None:
+    script(program, f"touch {tmp_path}/ours")
+    async with running(tmp_path, busy=True) as daemon:
+        said = await daemon.complaints.get()
+        assert said == f"{ADDRESS}: another remotedaemon serves it"
+        daemon.daemon.reload()
+        assert daemon.busy is not None
+        daemon.busy.close()
+        daemon.daemon.reload()
+        await becomes(tmp_path / "ours", True)
+        assert daemon.complaints.empty()
 
 
 def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
