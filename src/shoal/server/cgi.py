@@ -36,7 +36,9 @@ class Program:
 
     async def __aenter__(self) -> Self:
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        self._pipes, protocol = await loop.subprocess_exec(
+            lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=_PIECE, loop=loop),
             *self._command.words,
             stdin=pipe,
             stdout=pipe,
@@ -44,8 +46,8 @@ class Program:
             env=self._command.environment,
             cwd=self._command.directory,
             start_new_session=True,  # so that all that it starts can be ended with it
-            limit=_PIECE,
         )
+        self._process = asyncio.subprocess.Process(self._pipes, protocol, loop)
         self._listening = asyncio.create_task(self._listen())
         return self
 
@@ -59,6 +61,7 @@ class Program:
             await self._end()
         finally:
             self._listening.cancel()
+            self._pipes.close()  # one that nobody read to its end would stay open
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Ask the program, and what it started, to end; git then removes its locks."""

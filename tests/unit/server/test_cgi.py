@@ -152,7 +152,9 @@ open("whole", "w")
 async def test_a_client_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
     script = 'print("A: b\\n")\nsys.stdout.flush()\nwhile True: os.write(1, bytes(1 << 20))'
     async with _serving(script, tmp_path, stall=0.3) as (port, app):
+        files = len(os.listdir("/proc/self/fd"))
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request_bytes("GET", "/"))
         await app.ended.wait()
         writer.close()
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= files)
