@@ -60,26 +60,35 @@ def _number(text: str, message: str) -> int:
         raise ValueError(message) from None
 
 
-def _copies(value: str) -> Copies:
-    message = "bad number for copies"
-    whose, colon, number = value.rpartition(":")
-    if ":" in whose:
+def _split_count(value: str, message: str) -> tuple[str, str, int]:
+    """Split `WHOSE:N`, `GROUP=N` or `N` into what is before the sign, the sign, and N.
+
+    With exactly one colon that is the sign; else an equals sign; else what follows the number
+    does not matter, so that `1:2:3` is 1, and so is `=1` (verified, but documented nowhere).
+    """
+    sign = ":" if value.count(":") == 1 else "=" if "=" in value[1:] else ""
+    if not sign:
+        return "", "", _number(value.removeprefix("="), message)
+    whose, _, number = value.partition(sign)
+    if sign == "=" and "=" in number:
         raise ValueError(message)
-    count = _number(number, message)
-    if not colon:
+    return whose, sign, _number(number, message)
+
+
+def _copies(value: str) -> Copies:
+    whose, sign, count = _split_count(value, "bad number for copies")
+    if not sign:
         return Copies(count)
     or_better = whose.endswith("+")
-    if (level := _TRUST.get(whose.removesuffix("+"))) is not None:
+    level = _TRUST.get(whose.removesuffix("+"))
+    if sign == ":" and level is not None:
         return Copies(count, trust=level, or_better=or_better)
     return Copies(count, group=whose)
 
 
 def _lacking(value: str, *, approximate: bool) -> LackingCopies:
-    message = "bad value for number of lacking copies"
-    group, colon, number = value.rpartition(":")
-    if ":" in group:
-        raise ValueError(message)
-    return LackingCopies(_number(number, message), approximate, group if colon else None)
+    group, sign, count = _split_count(value, "bad value for number of lacking copies")
+    return LackingCopies(count, approximate, group if sign else None)
 
 
 def _metadata(value: str) -> Metadata:

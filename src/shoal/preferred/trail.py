@@ -31,7 +31,9 @@ def sentence(explanation: Explanation, what: str, subject: str) -> str:
     text = f"{subject} {found} {what}: {trail(explanation.root)}"
     if not explanation.unstable:
         return text
-    terms = " ".join(dict.fromkeys(reversed(explanation.unstable)))  # each once, the last first
+    terms = " ".join(
+        dict.fromkeys(map(_label, reversed(explanation.unstable)))
+    )  # each once, the last first
     return (
         f"{text}, but that expression is not stable due to negated use of {terms}, "
         "so will not be used"
