@@ -143,6 +143,24 @@ def test_the_examples_of_operating_run(world: World) -> None:
     assert "group store: 2 wanted, 3 members, 3 candidates" in said
 
 
+def test_over_ssh(world: World) -> None:
+    """The line in authorized_keys lets its key's owner use one repository, and no other."""
+    _run_script(_examples("docs/ssh.md"), world.root)
+    keys = Path(os.environ["HOME"], ".ssh", "authorized_keys").read_text()
+    command = re.findall(r'^restrict,command="(.*)" ssh-ed25519 ', keys)[0].replace('\\"', '"')
+
+    def asks(directory: Path) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "SSH_ORIGINAL_COMMAND": f"git-annex-shell 'configlist' '{directory}'"}
+        return subprocess.run(
+            ["sh", "-c", command], env=env, capture_output=True, text=True, check=False
+        )
+
+    uuid = world.git(world.root / "photos", "config", "annex.uuid")
+    assert asks(world.root / "photos").stdout.startswith(f"annex.uuid={uuid}\n")
+    assert "Only allowed to access" in asks(world.root / "other").stderr
+    assert (world.root / "bin" / "git-annex-shell").resolve().name == "shoal-shell"
+
+
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [found[1] for found in _LINK.finditer(page.read_text())]

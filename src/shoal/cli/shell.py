@@ -250,15 +250,37 @@ def _p2p_stdio(command: AnnexCommand, limits: Limits) -> int:
         raise NotARepository("Not a git-annex or gcrypt repository.")
     if wanted is None or wanted == repository.uuid:
         return _serve_own(repository, client, limits)
+    return _serve_other(repository, wanted, client, limits)
+
+
+def _greet(uuid: UUID) -> None:
+    """Begin a session, before what serves it is imported."""
+    sys.stdout.write(f"AUTH-SUCCESS {uuid}\n")
+    sys.stdout.flush()
+
+
+def _serve_other(repository: Repository, wanted: UUID, client: UUID, limits: Limits) -> int:
+    """Serve what this repository is a gateway for, if it says that it is.
+
+    As with git-annex-shell, the client is greeted before that is connected to.
+    """
+    from shoal.logs import proxy
+
+    published = proxy.parse(repository.branch.read(proxy.PATH)).get(repository.uuid, ())
+    begun = None
+    if any(proxied.uuid == wanted for proxied in published):
+        _greet(wanted)
+        from shoal.p2p.server import ServerSession
+
+        begun = (ServerSession(wanted, _access(limits), greeted=True), None)
     from shoal.cli.shellserve import serve_session
 
-    return serve_session(repository, wanted, client, _access(limits), _complain)
+    return serve_session(repository, wanted, client, _access(limits), _complain, begun)
 
 
 def _serve_own(repository: Repository, client: UUID, limits: Limits) -> int:
-    """Serve this repository itself: say so at once, and import what serves it afterwards."""
-    sys.stdout.write(f"AUTH-SUCCESS {repository.uuid}\n")
-    sys.stdout.flush()
+    """Serve this repository itself."""
+    _greet(repository.uuid)
     from shoal.cli.shellearly import EarlySession
     from shoal.p2p.server import End
 

@@ -28,11 +28,11 @@ def serve_session(
     client: UUID,
     access: Access,
     complain: Callable[[str], None],
-    begun: tuple[ServerSession, Event] | None = None,
+    begun: tuple[ServerSession, Event | None] | None = None,
 ) -> int:
     """Serve one P2P session on stdin and stdout; give the exit code.
 
-    `begun` is a session that was begun already, and the request that it has come to.
+    `begun` is a session that was begun already, and what it has come to.
     `wanted` is the repository that is asked for: this one, or one that it is a gateway for.
     Raises NotARepository, before the client hears anything, when that is not served here.
     """
@@ -45,7 +45,7 @@ async def _serve_session(
     client: UUID,
     access: Access,
     complain: Callable[[str], None],
-    begun: tuple[ServerSession, Event] | None,
+    begun: tuple[ServerSession, Event | None] | None,
 ) -> int:
     async with _served(repository, wanted, complain) as remote, own_stdio() as stream:
         await serve_p2p(remote, stream, client=client, access=access, report=complain, begun=begun)

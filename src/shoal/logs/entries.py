@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from shoal.values.clock import Clock, next_clock
+from shoal.values.record import record
 from shoal.values.text import to_text
 from shoal.values.uuid import UUID
 
@@ -21,7 +21,7 @@ V = TypeVar("V")
 _LINES = re.compile(rb"[\r\n]+")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry(Generic[V]):
     """A value and when it was set; no clock: a line of the old format without one."""
 

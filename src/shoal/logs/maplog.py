@@ -10,17 +10,17 @@ log-write vectors of git-annex 10.20261026.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
 from shoal.logs.entries import Entry, F, V, newest, split_lines, values, with_change
 from shoal.values.clock import Clock, parse_clock, render_clock
+from shoal.values.record import record
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRichComparison
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapLog(Generic[F, V]):
     """The codec of one log: a reader may raise ValueError, which drops the line."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from shoal.git.repository import Repository
+from shoal.logs.proxy import Proxied
+from shoal.values.uuid import UUID
 from tests.support.annexrepo import key_of, make_annex
 from tests.support.wait import wait_until
 
@@ -100,6 +102,23 @@ def test_the_greeting_comes_before_the_rest_is_imported(annex: Path) -> None:
     )  # fmt: skip
     modules = set(done.stdout.split())
     assert modules & (HEAVY | UNNEEDED | {"shoal.p2p.server", "shoal.git.objects"}) == set()
+
+
+def test_a_cluster_is_greeted_for_before_the_gateway_is_imported(annex: Path) -> None:
+    cluster = "ac1aaaaa-0000-8000-8000-000000000001"
+    with Repository.open(annex) as repository:
+        repository.logs.set_proxies(repository.uuid, [Proxied(UUID(cluster), "mycluster")])
+    script = (
+        "import sys; from shoal.cli import shell; greet = shell._greet; "
+        "shell._greet = lambda uuid: [greet(uuid), print(*sys.modules), sys.exit()]; shell.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, "p2pstdio", annex, "client", "--uuid", cluster],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    greeting, modules = done.stdout.splitlines()
+    assert greeting == f"AUTH-SUCCESS {cluster}"
+    assert {"asyncio", "logging", "shoal.gateway.served"} & set(modules.split()) == set()
 
 
 def test_what_a_silent_client_will_need_is_imported_meanwhile(annex: Path) -> None:
