@@ -59,7 +59,7 @@ def test_content_goes_there_and_back(world: World, sshd: Sshd, here: str, there:
     act("move", "--from=origin", ".")
     assert all(not objects_of(server, key) for key in keys.values())
     assert left_behind(server) == []
-    assert list((client / ".git" / "annex" / "ssh").glob("[!.]*[!k]")) == []  # sockets
+    assert sshd.sockets() == []
 
 
 def test_a_cluster_and_a_node_through_a_gateway(world: World, sshd: Sshd) -> None:
@@ -102,7 +102,7 @@ def test_one_connection_is_shared_and_stopped_at_the_end(world: World, sshd: Ssh
     assert done.stderr == ""
     assert sum("p2pstdio" in command for command in sshd.commands()[commands:]) > 1
     assert sshd.connections() - before == 1
-    assert list((client / ".git" / "annex" / "ssh").glob("[!.]*[!k]")) == []
+    assert sshd.sockets() == []
     world.git(client, "config", "annex.sshcaching", "false")
     world.run("shoal", "get", "--from=origin", "f1", cwd=client)
 
@@ -137,12 +137,15 @@ def _uuid(world: World) -> str:
 
 
 @pytest.mark.parametrize(("host", "cause"), CAUSES.items())
-def test_what_goes_wrong_is_said(world: World, client: Path, host: str, cause: str) -> None:
+def test_what_goes_wrong_is_said(
+    world: World, sshd: Sshd, client: Path, host: str, cause: str
+) -> None:
     done = _failing(world, client, host, world.root / "server")
     assert done.returncode == 1
     assert cause in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) < 25
+    assert sshd.sockets() == []
 
 
 def test_a_repository_that_is_not_there(world: World, client: Path) -> None:

@@ -99,6 +99,8 @@ class Sshd:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for left in self.sockets():  # the real program leaves some
+            self.world.run("ssh", "-O", "exit", "-S", left, "localhost", check=False)
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
@@ -160,6 +162,10 @@ class Sshd:
         client = self.world.root / name
         self.world.run("git", "clone", "-q", f"ssh://{host}{repo}", client)
         return client
+
+    def sockets(self) -> list[Path]:
+        """Give the sockets of shared connections that clients have left open."""
+        return [path for path in self.world.root.glob("*/.git/annex/ssh/*") if path.is_socket()]
 
     def connections(self) -> int:
         """Give how many connections were accepted, not counting those without a login."""

@@ -94,8 +94,9 @@ class SshProgram:
 
     def stop_words(self) -> list[str]:
         """Give the command line that ends the shared connection; run it in the socket's
-        directory, where its name cannot be too long."""
-        return ["ssh", "-O", "stop", "-S", os.path.basename(self.socket), *_SHARE, "localhost"]
+        directory, where its name cannot be too long. (A socket `none` would be no socket.)"""
+        socket = os.path.join(".", os.path.basename(self.socket))
+        return ["ssh", "-O", "stop", "-S", socket, *_SHARE, "localhost"]
 
     def _sharing(self) -> Sequence[str]:
         return ["-S", self.socket, *_SHARE] if self.socket else []

@@ -77,4 +77,4 @@ def test_sockets_have_short_names() -> None:
     assert fits_a_socket("x" * 83)
     assert not fits_a_socket("x" * 84)
     program = SshProgram(socket="/a/b/h")
-    assert program.stop_words()[:5] == ["ssh", "-O", "stop", "-S", "h"]
+    assert program.stop_words()[:5] == ["ssh", "-O", "stop", "-S", "./h"]
