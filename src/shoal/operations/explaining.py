@@ -11,6 +11,7 @@ from shoal.gateway.choosing import Placed, RepositoryChoosing, choose
 from shoal.gateway.select import Full, Unwanted
 from shoal.gateway.served import full_of, unwanted_of
 from shoal.operations.plan import Goal, KeyPlan, plan_key
+from shoal.operations.world import ClusterWorld, copies_of
 from shoal.preferred.explain import Explanation, explain
 from shoal.preferred.expr import Balanced, terms_of
 from shoal.values.uuid import is_cluster_uuid
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from shoal.annex.session import Session
     from shoal.errors import ShoalError
     from shoal.operations.choosing import Cluster
-    from shoal.operations.world import ClusterWorld
     from shoal.preferred.facts import Facts
     from shoal.preferred.policy import Policy
     from shoal.values.key import Key
@@ -85,7 +85,7 @@ def view_key(
     """Explain one key. `answers` are from nodes that were asked whether they have it."""
     key = candidate.key
     facts = world.facts(key)
-    living = frozenset(facts[0].locations())
+    living = copies_of(facts[0])
     ordered = sorted(cluster.nodes, key=cluster.names.__getitem__)
     views = [_view(session, world, cluster, node, key, answers.get(node)) for node in ordered]
     drains = {

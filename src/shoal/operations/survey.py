@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from shoal.logs.presence import Status
 from shoal.logs.trust import TrustLevel
 from shoal.operations.plan import Goal, KeyPlan, plan_key
+from shoal.operations.world import ClusterWorld, copies_of
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
     from shoal.annex.session import Session
-    from shoal.operations.world import ClusterWorld
     from shoal.values.key import Key
 
 _NO_COPIES = (TrustLevel.UNTRUSTED, TrustLevel.DEAD)
@@ -120,7 +120,7 @@ def inspect(session: Session, world: ClusterWorld, *, examples: int = 0) -> Tota
 def living_keys(session: Session, world: ClusterWorld) -> Iterator[tuple[Key, Set[UUID]]]:
     """Give every key that is not dead, and the living repositories that have it."""
     for key, raw in session.logs.scan_locations():
-        living = world.facts(key, raw)[0].locations()
+        living = copies_of(world.facts(key, raw)[0])
         if living or not _is_dead(session, key):
             yield key, living
 

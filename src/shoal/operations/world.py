@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shoal.operations.planned import Network, PlannedFacts
 from shoal.preferred.expr import Exclude, Include, Word, terms_of
+from shoal.values.uuid import is_cluster_uuid
 
 if TYPE_CHECKING:
     from shoal.annex.proof import Needed
@@ -60,7 +61,7 @@ class ClusterWorld:
         return self._session.trust(repo)
 
     def locations(self, key: Key) -> Set[UUID]:
-        return self.facts(key)[0].locations()
+        return copies_of(self.facts(key)[0])
 
     def needed(self, key: Key) -> Needed:
         copies = self._session.copies
@@ -132,3 +133,9 @@ class ClusterWorld:
             for expr in (policy.wanted, policy.required)
             for term in terms_of(expr)
         )
+
+
+def copies_of(facts: RepositoryFacts) -> frozenset[UUID]:
+    """Give the living repositories that have a key. Clusters, which have what a node has, are no
+    copies of it."""
+    return frozenset(repo for repo in facts.locations() if not is_cluster_uuid(repo))
