@@ -80,15 +80,19 @@ def test_all_is_well(place: Place) -> None:
 
 def test_a_cluster_with_problems(place: Place) -> None:
     """A node is gone, one wants nothing, and one is too full and requires nonsense."""
-    place.world.annex(place.gateway, "wanted", "n1", "nothing")
-    place.world.annex(place.gateway, "maxsize", "n2", "1B")
+    nodes = place.status()["nodes"]
+    assert isinstance(nodes, list)
+    # Which nodes were chosen differs from run to run: these two have some of the files.
+    gone, full, unwilling = (n["name"] for n in sorted(nodes, key=lambda node: int(node["keys"])))
+    place.world.annex(place.gateway, "wanted", unwilling, "nothing")
+    place.world.annex(place.gateway, "maxsize", full, "1B")
     place.world.annex(place.gateway, "numcopies", "3")
-    (place.world.root / "n3").rename(place.world.root / "gone")
-    place.world.annex(place.gateway, "required", "n2", "not present")
+    (place.world.root / gone).rename(place.world.root / "gone")
+    place.world.annex(place.gateway, "required", full, "not present")
     text = place.shoal("cluster", "status", "--limit", "1")
     assert "\nwarnings:\n  " in text
     assert "nodes: 3, 2 up" in text
-    assert f"        not a git repository: {place.world.root}/n3" in text
+    assert f"        not a git repository: {place.world.root}/{gone}" in text
     assert ">100%" in text
     assert "        4 under-replicated  fewer copies than numcopies" in text
     assert text.count("2 of 3 copies") == 1

@@ -32,9 +32,9 @@ def _outcome(world: World, program: str, first: Path, name: str) -> list[str]:
     said += world.git(second, "config", "--get-regexp", "cluster").splitlines()
     uuid = world.git(second, "config", "annex.uuid")
     for log in ("proxy.log", "cluster.log"):
-        said += sorted(world.git(second, "cat-file", "-p", f"git-annex:{log}").splitlines())
-    lines = [re.sub(r"^(git-annex|shoal): ", "", line) for line in said]
-    return [re.sub(r"^[\d.]+s ", "", line).replace(uuid, "SECOND") for line in lines]
+        written = world.git(second, "cat-file", "-p", f"git-annex:{log}").replace(uuid, "SECOND")
+        said += sorted(re.sub(r"^[\d.]+s ", "", line) for line in written.splitlines())
+    return [re.sub(r"^(git-annex|shoal): ", "", line).replace(uuid, "SECOND") for line in said]
 
 
 def test_extendcluster_is_the_real_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
