@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Set
 from typing import TYPE_CHECKING
 
+from shoal.git.preferences import RecordedRules
 from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import UUID
 
@@ -12,32 +13,17 @@ if TYPE_CHECKING:
     from shoal.annex.session import Session
 
 
-class SessionNetwork:
+class SessionNetwork(RecordedRules):
     """The NetworkFacts of preferred/finding.py, as the git-annex branch has them now."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
         logs = session.logs
-        self._wanted = logs.wanted()
-        self._required = logs.required()
-        self._group_wanted = logs.group_wanted()
-        self._groups = logs.groups()
+        super().__init__(logs.wanted(), logs.required(), logs.group_wanted(), logs.groups())
+        self._session = session
         self._max_sizes = logs.max_sizes()
 
     def repositories(self) -> Collection[UUID]:
         return {*self._wanted, *self._required, *self._groups}
-
-    def wanted(self, repo: UUID) -> str:
-        return self._wanted.get(repo, "")
-
-    def required(self, repo: UUID) -> str:
-        return self._required.get(repo, "")
-
-    def group_wanted(self) -> Mapping[str, str]:
-        return self._group_wanted
-
-    def groups(self, repo: UUID) -> Set[str]:
-        return self._groups.get(repo, frozenset())
 
     def members(self, group: str) -> Set[UUID]:
         return frozenset(repo for repo, groups in self._groups.items() if group in groups)

@@ -82,7 +82,7 @@ class Preferences:
             self._policies = (basis, policies)
         found = policies.get(repo)
         if found is None:
-            found = policies[repo] = Policy.of(repo, _Rules(*basis))
+            found = policies[repo] = Policy.of(repo, RecordedRules(*basis))
         return found
 
     def facts(
@@ -145,8 +145,9 @@ class Preferences:
         return max(1, given or 1)
 
 
-class _Rules:
-    """What is configured, at one moment."""
+class RecordedRules:
+    """What the git-annex branch says of wishes and groups, at one moment: the Rules of
+    shoal.preferred.policy."""
 
     def __init__(
         self,
