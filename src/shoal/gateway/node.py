@@ -28,7 +28,7 @@ _WEIGHT = 0.2  # of the newest answer in the mean latency
 
 @dataclass(slots=True)
 class Health:
-    """What is remembered of a node's behaviour, in this process only."""
+    """What is remembered of a node's behaviour; of that only `latency` outlives the process."""
 
     failures: int = 0
     in_flight: int = 0
@@ -74,8 +74,10 @@ class Node:
         clock: Callable[[], float] = time.monotonic,
         *,
         via: UUID | None = None,
+        latency: float = 0.0,
     ) -> None:
-        """`clock` gives seconds, from any start. `via` is the gateway in between, if any."""
+        """`clock` gives seconds, from any start. `via` is the gateway in between, if any.
+        `latency` is how long the node took to answer earlier."""
         self.remote = remote
         self.patience = patience
         self.via = via
@@ -83,7 +85,7 @@ class Node:
         self.uuid = remote.info.uuid
         self.cost = remote.info.cost
         self.route: Route | None = None
-        self._health = Health()
+        self._health = Health(latency=latency)
         self._lost: set[UUID] = set()
 
     def along(self, route: Route, lost: set[UUID]) -> Self:

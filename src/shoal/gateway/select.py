@@ -84,14 +84,14 @@ def for_reading(nodes: Sequence[NodeState], logged: Collection[UUID]) -> list[UU
             node.hops,
             min(node.failures, 3),
             node.in_flight,
-            _step(node.latency),
+            latency_step(node.latency),
             node.served,
         ),
     )
     return [node.uuid for node in ordered]
 
 
-def _step(latency: float) -> int:
+def latency_step(latency: float) -> int:
     """Give the power of two that `latency` reaches, in milliseconds."""
     return int(latency * 1000).bit_length()
 

@@ -30,6 +30,7 @@ from shoal.errors import ConfigError, NoSuchRemote, ShoalError
 from shoal.gateway.cluster import ClusterRemote
 from shoal.gateway.committer import IdleCommitter
 from shoal.gateway.node import Node
+from shoal.gateway.pathcosts import Path, PathCosts
 from shoal.gateway.patience import Limits, Patience
 from shoal.gateway.proxied import ProxiedRemote
 from shoal.gateway.publishing import Plan, plan_of
@@ -135,11 +136,13 @@ class Served:
             repository=repository,
             on_log_change=self._own_log_changed,
             trash=self._trash,
+            keeps_reserve=repository.keeps_reserve,
         )
         self._records = RepositoryRecords(repository, self._own_log_changed)
         self._opener = Opener(repository, on_log_change=self._log_changed)
         self._committers: dict[LocalRemote, IdleCommitter] = {}
         self._nodes: dict[RemoteSettings, Node] = {}
+        self._costs = PathCosts(repository)
         self._retiring: set[asyncio.Task[None]] = set()
         self._trashes: dict[str, Remote] = {}
         self._remotes: dict[UUID, Remote] = {}
@@ -185,6 +188,7 @@ class Served:
         await self._records.aclose()
         await asyncio.gather(*(committer.aclose() for committer in self._committers.values()))
         await asyncio.gather(*self._retiring)
+        await self._keep_costs()
         for node in self._nodes.values():
             await node.aclose()
         for trash in self._trashes.values():
@@ -214,6 +218,7 @@ class Served:
         basis = Basis(repository.config.generation, logs.all_proxies(), logs.clusters())
         if known is not None and basis.is_same_as(known):
             return None
+        self._costs.load()
         return basis, plan_of(repository)
 
     async def _serve(self, basis: Basis, plan: Plan) -> None:
@@ -258,13 +263,20 @@ class Served:
             assert settings.uuid is not None  # or it would not be served
             info = RemoteInfo(settings.uuid, settings.name, settings.cost)
             remote = UnusableRemote(info, str(error))
-        return Node(remote, self._patience, via=settings.proxied_by)
+        latency = self._costs.latency(_path(settings))
+        return Node(remote, self._patience, via=settings.proxied_by, latency=latency)
 
     async def _retire(self, node: Node) -> None:
         for remote in list(self._committers):
             if remote is node.remote:
                 await self._committers.pop(remote).aclose()
         await node.aclose()
+
+    async def _keep_costs(self) -> None:
+        """Write down what was learnt of the paths to nodes."""
+        learnt = {_path(settings): node.state.latency for settings, node in self._nodes.items()}
+        if learnt:
+            await asyncio.to_thread(self._costs.keep, learnt)
 
     def _trash(self, name: str) -> Remote | None:
         """Give the remote that takes what is dropped here."""
@@ -300,6 +312,13 @@ class Served:
     async def _commit(self, remote: LocalRemote) -> None:
         limits = self._patience.limits
         await self._patience.call(remote.info.name, remote.commit(), limits.stall)
+        if remote is self._own:
+            await self._keep_costs()
+
+
+def _path(settings: RemoteSettings) -> Path:
+    assert settings.uuid is not None  # or it would not be served
+    return Path(settings.uuid, settings.name)
 
 
 def limits_of(config: GitConfig) -> Limits:
