@@ -136,7 +136,6 @@ class Served:
             repository=repository,
             on_log_change=self._own_log_changed,
             trash=self._trash,
-            keeps_reserve=repository.keeps_reserve,
         )
         self._records = RepositoryRecords(repository, self._own_log_changed)
         self._opener = Opener(repository, on_log_change=self._log_changed)
