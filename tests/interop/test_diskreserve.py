@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -41,11 +42,31 @@ def test_a_file_is_got_only_when_the_reserve_stays_free(
 
     refused = get(str(free(repo) + _MARGIN))
     assert refused.returncode == 1
-    assert "not enough free space, need " in refused.stdout + refused.stderr
+    assert "not enough free space, need " in refused.stderr
+    assert (
+        " more (use --force to override this check or adjust annex.diskreserve)" in refused.stderr
+    )
     assert "Unable to access these remotes: origin" in refused.stdout
     assert world.annex(repo, "find") == ""
     assert get(str(free(repo) - _MARGIN)).returncode == 0
     assert world.annex(repo, "find") == "file\n"
+
+
+@pytest.mark.parametrize("program", ["git-annex", "shoal"])
+def test_users_can_insist(world: World, repo: Path, program: str) -> None:
+    for place in (repo, world.root / "origin"):
+        world.git(place, "config", "annex.diskreserve", str(free(repo) + _MARGIN))
+    world.run(program, "get", "file", "--force", cwd=repo)
+    assert world.annex(repo, "find") == "file\n"
+    world.annex(world.root / "origin", "drop", "--force", "file")
+    words = ("copy", "file", "--to", "origin", "--json", "--json-error-messages")
+    refused = world.run(program, *words, cwd=repo, check=False)
+    assert refused.returncode == 1
+    messages = json.loads(refused.stdout)["error-messages"]
+    assert messages.pop() == "failed to send content to remote"
+    assert ["not enough" in text for text in messages] == ([True] if program == "shoal" else [])
+    world.run(program, "copy", "file", "--to", "origin", "--force", cwd=repo)
+    assert world.annex(world.root / "origin", "find") == "file\n"
 
 
 @pytest.mark.parametrize("program", ["git-annex-shell", "shoal-shell"])

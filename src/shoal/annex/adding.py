@@ -43,6 +43,7 @@ class Way(Enum):
     ANNEX = ""
     LINK = "a symlink goes into git as it is"
     SMALL = "non-large file; adding content to git repository"
+    FORCED = "adding content to git repository"
     DOTFILE = "dotfile; adding content to git repository"
 
 
@@ -59,15 +60,21 @@ class Adding:
     """Adds files of one work tree. Use it with `with`: at the end all is staged in git.
 
     `backend` is the one to make keys with, whatever is configured. `size` overrides
-    annex.largefiles.
+    annex.largefiles; `force` does so, too, but not for dotfiles.
     """
 
     def __init__(
-        self, session: Session, *, backend: str | None = None, size: Size | None = None
+        self,
+        session: Session,
+        *,
+        backend: str | None = None,
+        size: Size | None = None,
+        force: bool = False,
     ) -> None:
         self._session = session
         self._repository = session.repository
         self._size = size
+        self._force = force
         self._rules = FileRules(session.repository, backend=backend)
         self._ingester = Ingester(session.repository)
         self._stager = Stager(session.repository)
@@ -167,9 +174,11 @@ class Adding:
 
     def _way_of_content(self, path: str, size: int) -> Way:
         if self._size is not None:
-            return Way.ANNEX if self._size is Size.LARGE else Way.SMALL
+            return Way.ANNEX if self._size is Size.LARGE else Way.FORCED
         if self._rules.counts_as_dotfile(path):
             return Way.DOTFILE
+        if self._force:
+            return Way.ANNEX
         return Way.SMALL if self._rules.is_large(path, size) is False else Way.ANNEX
 
     def annex(self, file: FileToAdd, progress: Callable[[int], None] | None = None) -> Key:

@@ -12,7 +12,7 @@ from shoal.annex.getting import may_have
 from shoal.annex.network import is_on_this_machine
 from shoal.annex.reserving import Reserving
 from shoal.annex.sending import explain, record, send
-from shoal.errors import ConfigError, RemoteError, ShoalError
+from shoal.errors import ConfigError, NotEnoughSpace, RemoteError, ShoalError
 from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ class Copying:
             done = await send(self._network, candidate, source, target, reporter)
         except ShoalError as error:
             reporter.warning(explain(error, self.target))
+            if isinstance(error, NotEnoughSpace) and is_on_this_machine(self.target):
+                reporter.warning("failed to send content to remote")
             return Arrival(False)
         if not done.stored and done.error:
             reporter.warning(done.error)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from shoal.annex.transfer import Retries, Transfer, Transferred
-from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable, ShoalError
+from shoal.errors import KeyNotPresent, NotEnoughSpace, RemoteRefused, RemoteUnavailable, ShoalError
 from shoal.remotes.settings import Kind, RemoteSettings
 from shoal.values.uuid import UUID
 
@@ -53,6 +53,8 @@ def explain(error: ShoalError, settings: RemoteSettings) -> str:
             return "cannot access remote"
         if isinstance(error, KeyNotPresent):
             return "content is not present in remote"
+    if isinstance(error, NotEnoughSpace) and error.hint:
+        return f"{error} ({error.hint})"
     return error.cause if isinstance(error, RemoteUnavailable) else str(error)
 
 

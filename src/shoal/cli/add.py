@@ -53,7 +53,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     size = Size.LARGE if args.force_large else Size.SMALL if args.force_small else None
     count = 1 if args.batch else args.jobs or 1
     context.out.concurrent = count > 1
-    with Adding(context.session, backend=args.backend, size=size) as adding:
+    force = context.settings.force
+    with Adding(context.session, backend=args.backend, size=size, force=force) as adding:
         run = _Run(adding, context, dry=args.dry_run)
         if args.batch:
             run.batch(args)
@@ -77,7 +78,7 @@ def _files(args: argparse.Namespace, adding: Adding, context: Context) -> Iterat
         context.out.error,
         not_found,
         only_tracked=args.update,
-        ignored_too=args.no_check_gitignore,
+        ignored_too=args.no_check_gitignore or context.settings.force,
     )
     if not args.matching:
         return found
@@ -160,7 +161,7 @@ class _Run:
             return False
         if way is not None:
             with self._item(file.shown, file.given) as item:
-                if way in (Way.SMALL, Way.DOTFILE):
+                if way not in (Way.LINK, Way.ANNEX):
                     item.note(way.value)
                 if not self.dry:
                     self.adding.add_to_git(file)

@@ -93,6 +93,7 @@ class Context:
         except NotARepository as error:
             raise NotARepository("Not in a git repository.") from error
         self._configure_debug(repository)
+        repository.keeps_reserve = not self.settings.force
         return repository
 
     def _configure_debug(self, repository: Repository) -> None:

@@ -98,7 +98,13 @@ def run(args: argparse.Namespace, context: Context) -> int:
         git=args.git or config.get_bool("shoal.serve-git", False),
     )
     path = None if args.directory else context.repository.path
-    serve(options, lambda: open_directory(path, tuple(args.directory), workers.jobs), os.environ)
+    directories = tuple(args.directory)
+    keeps = not args.force
+    serve(
+        options,
+        lambda: open_directory(path, directories, workers.jobs, keeps_reserve=keeps),
+        os.environ,
+    )
     return 0
 
 

@@ -97,6 +97,7 @@ def _open_annex(command: AnnexCommand) -> Repository:
     A repository of git-remote-gcrypt has no UUID, but its own id.
     """
     repository = _open(command.directory)
+    repository.keeps_reserve = not command.force
     found = repository.config.get("annex.uuid")
     if command.uuid is not None and command.uuid != found:
         raise _wrong_uuid(command.uuid, found)
@@ -244,6 +245,7 @@ def _p2p_stdio(command: AnnexCommand, limits: Limits) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     repository = _open(command.directory)
+    repository.keeps_reserve = not command.force
     if not repository.config.get("annex.uuid"):
         if wanted is not None:
             raise _wrong_uuid(wanted, None)

@@ -50,6 +50,6 @@ def check_reserve(
     missing = needed + to_come - free_bytes(annex_dir)
     if missing > 0:
         raise NotEnoughSpace(
-            f"not enough free space, need {rough_size(missing, decimals=2)} more "
-            "(free some, or adjust annex.diskreserve)",
+            f"not enough free space, need {rough_size(missing, decimals=2)} more",
+            hint="use --force to override this check or adjust annex.diskreserve",
         )

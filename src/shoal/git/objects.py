@@ -189,7 +189,10 @@ class ObjectStore:
             sized = key if key.size is not None else Key(key.backend, key.name, size)
             annex_dir = self._repository.annex_dir
             reserve = self.settings.reserve
-            check_reserve(sized, annex_dir, reserve, self.transfers, here_already=here)
+            if reserve is not None:
+                sized = key if key.size is not None else Key(key.backend, key.name, size)
+                annex_dir = self._repository.annex_dir
+                check_reserve(sized, annex_dir, reserve, self.transfers, here_already=here)
             return Receiving(self, self._repository, key, transfer, here)
         except BaseException:
             transfer.end(failed=None)

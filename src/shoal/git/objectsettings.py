@@ -53,7 +53,10 @@ class ObjectSettings:
         return self.repository.config.get_bool("annex.securehashesonly", False)
 
     @cached_property
-    def reserve(self) -> int:
+    def reserve(self) -> int | None:
+        """How many bytes must stay free; None when nobody is to look."""
+        if not self.repository.keeps_reserve:
+            return None
         from shoal.git.diskreserve import parse_reserve  # only those who receive need it
 
         return parse_reserve(self.repository.config.get("annex.diskreserve"))

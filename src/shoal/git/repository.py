@@ -127,6 +127,8 @@ class Repository:
         self._branch: AnnexBranch | None = None
         self._logs: AnnexLogs | None = None
         self._sizes: RepoSizes | None = None
+        self.keeps_reserve = True
+        """Whether annex.diskreserve is kept free; not so for a user who says --force."""
         self._settle()
 
     @classmethod

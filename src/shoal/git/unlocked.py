@@ -42,7 +42,7 @@ class UnlockedFiles:
     """The unlocked files of one work tree. Thread-safe.
 
     `thin`: fill files by hard links where possible (annex.thin). `reserve` is what must stay
-    free on disk, in bytes.
+    free on disk, in bytes; None: nobody looks.
     """
 
     work_tree: str
@@ -53,7 +53,7 @@ class UnlockedFiles:
     othertmp: OtherTmp
     freezer: Freezer
     permissions: Permissions
-    reserve: int
+    reserve: int | None
     thin: bool = False
 
     def entries(self, key: Key) -> list[IndexEntry]:
@@ -154,7 +154,8 @@ class UnlockedFiles:
         with self.othertmp.file("unlocked") as temporary:
             if not (self.thin and self._link(object_path, temporary)):
                 size = os.stat(object_path).st_size
-                if free_bytes(self.work_tree) - size < self.reserve:
+                reserve = self.reserve
+                if reserve is not None and free_bytes(self.work_tree) - size < reserve:
                     return None
                 copy_file(object_path, temporary)
             now = stat.S_IMODE(os.stat(temporary).st_mode)

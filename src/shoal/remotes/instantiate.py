@@ -90,6 +90,7 @@ class Opener:
             read_only=info.read_only,
             on_log_change=changed,
             trash=self._trash,
+            keeps_reserve=self._repository.keeps_reserve,
         )
         return remote
 

@@ -69,7 +69,9 @@ class LocalRemote(Remote):
     `repository` is given when it is open already. After every change of the location log
     `on_log_change` is called, in a thread: the owner is to have commit() called soon.
     `trash` gives the remote that annex.trashbin names. `content_hook` runs the repository's
-    annex-content hook after changes, as git-annex-shell is documented to do.
+    annex-content hook after changes, as git-annex-shell is documented to do. Unless
+    `keeps_reserve`, or as an open repository says, content is stored without a look at
+    annex.diskreserve.
     """
 
     def __init__(
@@ -84,11 +86,12 @@ class LocalRemote(Remote):
         on_log_change: Callable[[], None] | None = None,
         trash: Callable[[str], Remote | None] | None = None,
         content_hook: bool = False,
+        keeps_reserve: bool = True,
     ) -> None:
         self._info = RemoteInfo(
             uuid, name or path, cost, read_only=read_only, monotonic_clock_here=True
         )
-        self._disk = LocalDisk(path, uuid, self._info.name, repository)
+        self._disk = LocalDisk(path, uuid, self._info.name, repository, keeps_reserve=keeps_reserve)
         self._on_log_change = on_log_change
         self._trash = trash
         self._hook = ContentHook() if content_hook else None

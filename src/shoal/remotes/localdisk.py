@@ -53,11 +53,18 @@ class LocalDisk:
     """
 
     def __init__(
-        self, path: str, uuid: UUID, name: str, repository: Repository | None = None
+        self,
+        path: str,
+        uuid: UUID,
+        name: str,
+        repository: Repository | None = None,
+        *,
+        keeps_reserve: bool = True,
     ) -> None:
         self._path = path
         self._uuid = uuid
         self.name = name
+        self._keeps_reserve = keeps_reserve if repository is None else repository.keeps_reserve
         self._lock = threading.Lock()
         self._repository: Repository | None = None
         self._identity: Identity | None = None
@@ -130,6 +137,7 @@ class LocalDisk:
     def _open(self) -> Repository:
         from shoal.git.repository import Repository
 
+        repository.keeps_reserve = self._keeps_reserve
         repository = Repository.open(self._path)
         try:
             self._check_uuid(repository)

@@ -60,14 +60,19 @@ class GatewaySite(Site):
         await self._served.aclose()
 
 
-async def open_directory(path: str | None, tops: tuple[str, ...], jobs: int) -> Directory:
+async def open_directory(
+    path: str | None, tops: tuple[str, ...], jobs: int, *, keeps_reserve: bool = True
+) -> Directory:
     """Open the repository at `path`; if that is None, look for repositories below `tops`.
 
+    Unless `keeps_reserve`, content is stored without a look at annex.diskreserve.
     Raises NotARepository, UsageError.
     """
 
     async def open_site(path: str) -> Site:
-        return GatewaySite(await asyncio.to_thread(Repository.open, path), jobs)
+        repository = await asyncio.to_thread(Repository.open, path)
+        repository.keeps_reserve = keeps_reserve
+        return GatewaySite(repository, jobs)
 
     if path is not None:
         return OneRepository(await open_site(path))
