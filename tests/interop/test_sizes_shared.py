@@ -16,6 +16,7 @@ import pytest
 
 from shoal.git.repository import Repository
 from shoal.values.uuid import UUID
+from tests.support.annexrepo import THERE
 from tests.support.stalled_remote import StalledRemote
 from tests.support.world import World
 
@@ -255,3 +256,28 @@ def test_nobody_is_held_up_by_a_busy_process(world: World, repo: Path, slow: Sta
     assert busy.returncode == 0
     assert max(taken) < 10, f"{taken} seconds beside {made} uploads"
     assert rows(repo, "live_size_changes") == []
+
+
+@pytest.mark.parametrize("program", ["git-annex-shell", "shoal-shell"])
+def test_who_uploads_to_a_repository_itself_is_not_asked_for_sizes(
+    world: World, repo: Path, program: str
+) -> None:
+    """Maximum sizes are for those who choose; who addresses a repository has chosen."""
+    world.annex(repo, "maxsize", ".", "10kB")
+    content = b"9" * 9000
+    world.run("tee", "nine", data=content)
+    key = world.annex(repo, "calckey", world.root / "nine").strip()
+    with subprocess.Popen(
+        [program, "p2pstdio", repo, THERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:
+        stdin, stdout = _pipe(shell.stdin), _pipe(shell.stdout)
+        stdin.write(f"VERSION 4\nPUT  {key}\n")
+        stdin.flush()
+        assert [next(stdout) for _ in range(3)][-1] == "PUT-FROM 0\n"
+        world.run("shoal", "maxsize", cwd=repo)
+        assert rows(repo, "live_size_changes") == [], "nobody else chooses by what comes here"
+        stdin.write(f"DATA {len(content)}\n{content.decode()}VALID\n")
+        stdin.flush()
+        assert next(stdout) == "SUCCESS\n"
+        stdin.close()
+    assert " 21000 " in shown(world, repo)
