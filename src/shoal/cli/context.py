@@ -94,6 +94,7 @@ class Context:
             raise NotARepository("Not in a git repository.") from error
         self._configure_debug(repository)
         repository.keeps_reserve = not self.settings.force
+        repository.complain = lambda text: self.out.complain(f"warning: {text}")
         return repository
 
     def _configure_debug(self, repository: Repository) -> None:

@@ -64,6 +64,7 @@ async def _run(path: str, foreground: bool) -> int:
     from shoal.transport.stdio import own_stdio
 
     with Repository.open(path) as repository:
+        repository.complain = _complain
         daemon = RemoteDaemon(repository, _complain)
         serving = asyncio.create_task(daemon.run())
         for number in (signal.SIGTERM, signal.SIGINT):

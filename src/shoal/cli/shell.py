@@ -79,7 +79,9 @@ def _open(directory: str) -> Repository:
 
     path = absolute(directory)
     try:
-        return Repository.open(path)
+        repository = Repository.open(path)
+        repository.complain = _complain
+        return repository
     except UnsupportedVersion:
         raise
     except NotARepository as error:

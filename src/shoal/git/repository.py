@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -129,6 +130,9 @@ class Repository:
         self._sizes: RepoSizes | None = None
         self.keeps_reserve = True
         """Whether annex.diskreserve is kept free; not so for a user who says --force."""
+        self.complain: Callable[[str], None] = lambda text: None
+        """Is told, in one sentence, what its user should know though everything goes on. May be
+        called in any thread, with locks held."""
         self._settle()
 
     @classmethod

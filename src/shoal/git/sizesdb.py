@@ -9,9 +9,9 @@ All below ANNEX/reposize, or annex.dbdir:
   long as it lives. Who can lock such a file knows that the process is gone, and removes what
   it left in the database. The real program makes the same test, at most once a minute.
 
-Nothing depends on the database: when it cannot be used, `trouble` says why, and what this
-process is about to do is known to this process alone. So it is, too, with annex.pidlock:
-there is no lock then that one process could hold all its life.
+Nothing depends on the database: when it cannot be used, `trouble` says why, the repository's
+`complain` hears of it once, and what this process is about to do is known to it alone. So it
+is, too, with annex.pidlock: there is no lock then that one process could hold all its life.
 Source: on-disk behaviour of git-annex 10.20261026.
 """
 
@@ -38,6 +38,7 @@ _SPELL = 0.05  # seconds of decisions in a row, after which others get the lock 
 _GAP = 0.002  # seconds: what is that long apart is not in a row
 _STALE_EVERY = 60.0  # seconds between looks for processes that are gone
 _RETRY_AFTER = 10.0  # seconds to leave a database alone that cannot be used
+_WITHOUT = "until that is mended, processes do not know what others are storing"
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class SharedSizes:
         self._unwanted: set[LiveChange] = set()  # to be removed as soon as that is possible
         self._live: Lock | None = None
         self._checked = float("-inf")
+        self._told = False
         self.trouble: ShoalError | None = None
         """Why the database was not used when it was needed last; None when it was."""
 
@@ -101,7 +103,7 @@ class SharedSizes:
             self._repository.make_directory(self._directory)
             held = self._poll(path)
         except (OSError, LockError) as error:
-            self.trouble = LockError(path, getattr(error, "strerror", None) or str(error))
+            self._do_without(LockError(path, getattr(error, "strerror", None) or str(error)))
             return None
         if held is None:
             raise LockError(path, "another process keeps it locked")
@@ -202,7 +204,7 @@ class SharedSizes:
                     break
                 live.release()  # deleted by one who took it for a dead namesake's
         except (OSError, LockError) as error:
-            self.trouble = LockError(path, str(error))
+            self._do_without(LockError(path, str(error)))
             return False
         if live is None:
             return False  # a process of the same number, of another container
@@ -303,7 +305,7 @@ class SharedSizes:
         except DatabaseUnusable as error:
             self._give_up(error)
         except (OSError, LockError) as error:
-            self.trouble = LockError(self._directory, str(error))
+            self._do_without(LockError(self._directory, str(error)))
             self._retry_at = time.monotonic() + _RETRY_AFTER
 
     def _use(self, use: Callable[[RepoSizeDb], T], otherwise: T) -> T:
@@ -318,12 +320,22 @@ class SharedSizes:
                 return otherwise
 
     def _give_up(self, error: DatabaseUnusable) -> None:
-        """Do without the database for a while."""
-        self.trouble = error
+        """Do without the database for a while; one that is damaged is soon made anew."""
+        if error.damaged and not self._damaged:
+            self.trouble = error
+        else:
+            self._do_without(error)
         self._close()
         self._damaged = error.damaged
         if not error.damaged:
             self._retry_at = time.monotonic() + _RETRY_AFTER
+
+    def _do_without(self, error: ShoalError) -> None:
+        """Note why the database is not used, and tell that once."""
+        self.trouble = error
+        if not self._told:
+            self._told = True
+            self._repository.complain(f"{error}; {_WITHOUT}")
 
     def _close(self) -> None:
         if self._db is not None:

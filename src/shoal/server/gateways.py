@@ -72,6 +72,7 @@ async def open_directory(
     async def open_site(path: str) -> Site:
         repository = await asyncio.to_thread(Repository.open, path)
         repository.keeps_reserve = keeps_reserve
+        repository.complain = complain
         return GatewaySite(repository, jobs)
 
     if path is not None:

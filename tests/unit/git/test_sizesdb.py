@@ -260,6 +260,8 @@ def test_a_damaged_database_is_made_anew(repository: Repository, content: bytes)
 
 
 def test_damage_that_shows_later_is_mended_too(repository: Repository, shared: SharedSizes) -> None:
+    told: list[str] = []
+    repository.complain = told.append
     begin(shared, change())
     with closing(sqlite3.connect(place(repository) / "db" / "db")) as db, db:
         db.execute("INSERT INTO repo_sizes(repo, size) VALUES (x'41', 'much')")
@@ -269,6 +271,7 @@ def test_damage_that_shows_later_is_mended_too(repository: Repository, shared: S
     shared.open()
     assert shared.trouble is None
     assert rows(repository) == [(str(os.getpid()), "1")], "and our changes are in the new one"
+    assert told == []
 
 
 def test_a_database_that_was_deleted_is_made_anew(
@@ -281,13 +284,17 @@ def test_a_database_that_was_deleted_is_made_anew(
 
 
 def test_what_cannot_be_made_is_done_without(repository: Repository, shared: SharedSizes) -> None:
+    told: list[str] = []
+    repository.complain = told.append
     place(repository).write_bytes(b"not a directory")
     shared.open()
+    assert [str(shared.trouble) in text for text in told] == [True]
     assert shared.trouble is not None
     assert shared.stored_sizes() == ({}, None)
     with shared.deciding():
         shared.begin([change()])
     shared.finish([change()])
+    assert len(told) == 1
     place(repository).unlink()
 
 
