@@ -46,7 +46,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -142,6 +142,16 @@ class RepoSizes:
             return self._count.sizes()
 
     def size(self, repo: UUID) -> int | None:
+    def let_count(self, count: Callable[[], bool]) -> None:
+        """Have the first count made by `count`, in another process, which leaves it in the
+        database; it tells whether it did. Nothing when that is as the branch is, or cannot be
+        used. Who asks for sizes meanwhile waits."""
+        self._shared.open()
+        with self._counting:
+            _, counted = self._shared.stored_sizes()
+            if self.trouble is None and counted != self._repository.branch.tip and count():
+                self._count.sizes()
+
         """Give the size of one repository in bytes; None when nobody ever heard of it."""
         return self.sizes().get(repo)
 

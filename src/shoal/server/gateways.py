@@ -13,6 +13,7 @@ from shoal.server.finding import Finder
 from shoal.server.messages import complain
 from shoal.server.repositories import OneRepository, RepositoriesBelow
 from shoal.server.target import Directory, ServedGit, Site
+from shoal.server.warmingup import WarmingUp
 from shoal.values.uuid import UUID
 
 
@@ -24,6 +25,7 @@ class GatewaySite(Site):
         super().__init__(jobs)
         self._repository = repository
         self._served = Served(repository, complain=_complain_of_commit, share_log=True)
+        self._warming_up = WarmingUp(repository)
 
     async def remote(self, uuid: UUID) -> Remote | None:
         try:
@@ -57,6 +59,7 @@ class GatewaySite(Site):
         return True
 
     async def aclose(self) -> None:
+        await self._warming_up.aclose()
         await self._served.aclose()
 
 
