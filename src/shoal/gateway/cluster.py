@@ -86,6 +86,7 @@ class ClusterRemote(Remote):
         self._router = Router(topology or Topology(), gateway, [*self._gateways], self._nodes)
         self._routes: dict[frozenset[UUID], list[Route]] = {}
         self._plain = Reach(self._nodes)  # of requests that no other gateway takes part in
+        self._is_alone = not self._gateways and all(node.via is None for node in nodes)
         self._gateway = gateway
         self._records = records
         self._patience = patience
@@ -166,16 +167,17 @@ class ClusterRemote(Remote):
     def _look_at_once(
         self, key: Key, logged: frozenset[UUID] | None, caller: Caller, reach: Reach
     ) -> bool | None:
-        """Ask one node after the other. What the log does not know takes more time; when it is
-        not known what the log knows (None) it is compared with the answer soon."""
+        """Ask one node after the other, those that are logged to have the key first. What the
+        log does not know takes more time; when it is not known what the log knows (None) it is
+        compared with the answer soon."""
         theirs = self._caller(caller)
-        for node in _in_order(reach.usual, logged or ()):
+        all_said_no = True
+        for node in sorted(reach.usual.values(), key=lambda node: node.uuid not in (logged or ())):
             present = node.present_at_once(key, theirs)
-            if present is None:
-                return None
             if present:
                 return True if self._knew(key, node, logged) else None
-        return False
+            all_said_no = all_said_no and present is False
+        return False if all_said_no else None
 
     def _knew(self, key: Key, node: Node, logged: frozenset[UUID] | None) -> bool:
         """Tell whether the log knows that a node has the key, or will soon."""
@@ -369,6 +371,8 @@ class ClusterRemote(Remote):
     def _reach(self, caller: Caller) -> Reach:
         """Give the nodes that a request may go to: none behind a gateway that it came by, and
         none behind any gateway when the client cannot say by which ones it came."""
+        if self._is_alone:
+            return self._plain
         says = caller.version >= _BYPASS
         nodes = {
             uuid: node

@@ -23,18 +23,15 @@ if TYPE_CHECKING:
 
 class Reach:
     """The nodes of one request: `nodes` are all of them by identity, in the order in which
-    answers list them. `lost` are the gateways that could not be reached so far."""
+    answers list them; `usual` are those that are asked first. `lost` are the gateways that
+    could not be reached so far."""
 
     def __init__(self, nodes: Mapping[UUID, Node], lost: set[UUID] | None = None) -> None:
         self.nodes = nodes
         self.lost: set[UUID] = set() if lost is None else lost
+        self.usual = {u: node for u, node in nodes.items() if not _stands_in(node)}
         self.routes = {uuid: node.route for uuid, node in nodes.items() if node.route is not None}
         self.takers: dict[UUID, frozenset[UUID]] = {}  # who is to get the key behind a gateway
-
-    @property
-    def usual(self) -> dict[UUID, Node]:
-        """The nodes that are asked first."""
-        return {u: node for u, node in self.nodes.items() if not _stands_in(node)}
 
     @property
     def needed_now(self) -> dict[UUID, Node]:

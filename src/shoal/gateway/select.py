@@ -12,8 +12,8 @@ Source: git-annex's passthrough proxy design; the behaviour of git-annex 10.2026
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from shoal.values.uuid import UUID, is_cluster_uuid
 
@@ -50,8 +50,7 @@ class Full(Enum):
     STORE = "store"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeState(NamedTuple):
     """What is known of a node when a download has to choose.
 
     `latency` is how long it lately took to answer, in seconds; `served` counts its downloads.

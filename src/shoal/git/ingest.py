@@ -113,7 +113,7 @@ class Ingester:
             _restore_mode(full, before)
             raise
         # Always to where a new object would go, as git-annex makes its links.
-        target = link_target(full, self._objects.candidates(key)[0])
+        target = link_target(full, self._objects.new_path(key))
         try:
             self._replace_by_link(full, target, before)
         except BaseException:

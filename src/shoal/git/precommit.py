@@ -30,7 +30,7 @@ def mend_links(repository: Repository) -> list[str]:
         key = linked_key(full) if path else None
         if key is None:
             continue
-        target = link_target(full, repository.objects.candidates(key)[0])
+        target = link_target(full, repository.objects.new_path(key))
         if target != os.readlink(full):
             _replace(full, target)
             _stage(git, path, target)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from shoal.errors import RemoteProtocolError
@@ -99,6 +100,7 @@ def parse_authorization(header: str) -> Credentials:
     return Credentials(user, password)
 
 
+@lru_cache(maxsize=64)  # clients say the same again and again
 def accepts(accept: str | None, content_type: str) -> bool:
     """Tell whether an Accept header (None: there is none) lets us answer with `content_type`."""
     if accept is None:

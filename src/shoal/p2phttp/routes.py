@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from shoal.errors import (
@@ -57,15 +58,12 @@ class Endpoint(Enum):
         self.path = path
         self.first_version = first_version
         self.need = need
-
-    @property
-    def method(self) -> str:
-        """The HTTP method; HEAD goes where GET goes."""
-        return "GET" if self is Endpoint.KEY else "POST"
+        self.method = "GET" if path == "key" else "POST"  # HEAD goes where GET goes
+        self.asks_for_key = path not in {"key", "keeplocked", "gettimestamp"}  # in the query
 
 
 _ENDPOINTS = {endpoint.path: endpoint for endpoint in Endpoint if endpoint is not Endpoint.KEY}
-_WITHOUT_KEY = {Endpoint.KEEP_LOCKED, Endpoint.GET_TIMESTAMP}
+_RECENT = 256  # UUIDs and versions that are kept as read: requests name the same ones
 
 
 class BadRequest(ShoalError):
@@ -106,22 +104,23 @@ def parse_request(method: str, path: str, query: str, data_length: str | None = 
     Raises BadRequest with the status that the real server gives, and its text.
     """
     endpoint, server, version, key = _parse_path(path)
-    if method not in ({"GET", "HEAD"} if endpoint.method == "GET" else {"POST"}):
-        allow = "GET, HEAD" if endpoint.method == "GET" else "POST"
+    if method != endpoint.method and (method, endpoint) != ("HEAD", Endpoint.KEY):
+        allow = "GET, HEAD" if endpoint is Endpoint.KEY else "POST"
         raise BadRequest(405, allow=allow)
     values = _Parameters(query)
-    if endpoint is not Endpoint.KEY and endpoint not in _WITHOUT_KEY:
+    if endpoint.asks_for_key:
         key = values.key()
     needs_client = version is not None and endpoint is not Endpoint.KEEP_LOCKED
     is_put = endpoint is Endpoint.PUT
+    is_transfer = is_put or endpoint is Endpoint.KEY
     return Request(
         endpoint,
         server,
         version,
         key,
         values.uuid("clientuuid", required=needs_client),
-        values.file() if endpoint in {Endpoint.KEY, Endpoint.PUT} else "",
-        values.number("offset") if endpoint in {Endpoint.KEY, Endpoint.PUT} else None,
+        values.file() if is_transfer else "",
+        values.number("offset") if is_transfer else None,
         values.required_number("timestamp") if endpoint is Endpoint.REMOVE_BEFORE else None,
         values.lock_id() if endpoint is Endpoint.KEEP_LOCKED else "",
         values.flag("data-present") if is_put and (version or 0) >= 4 else False,
@@ -149,6 +148,7 @@ def _parse_path(path: str) -> tuple[Endpoint, UUID, int | None, Key | None]:
             raise BadRequest(404)
 
 
+@lru_cache(_RECENT)
 def _path_version(word: str, endpoint: Endpoint) -> int:
     if not re.fullmatch(r"v[0-9]", word, re.ASCII):
         raise BadRequest(404, "bad version")
@@ -157,6 +157,7 @@ def _path_version(word: str, endpoint: Endpoint) -> int:
     return int(word[1:])
 
 
+@lru_cache(_RECENT)
 def _path_uuid(word: str) -> UUID:
     try:
         return parse_uuid(unwrap_word(unquote_to_bytes(word)))
@@ -189,15 +190,16 @@ class _Parameters:
     """The query of a request. Of a repeated parameter the first one counts, but of bypass all."""
 
     def __init__(self, query: str) -> None:
-        self._values: dict[str, list[bytes]] = {}
+        self._values: dict[str, list[str]] = {}  # as they came
         for part in query.split("&"):
-            name, equals, value = part.replace("+", " ").partition("=")
+            name, equals, value = part.partition("=")
             if equals:  # a bare name counts as not given
-                word = unquote_to_bytes(name).decode("utf-8", "replace")
-                self._values.setdefault(word, []).append(unquote_to_bytes(value))
+                word = _unquoted(name).decode("utf-8", "replace")
+                self._values.setdefault(word, []).append(value)
 
     def _first(self, name: str) -> bytes | None:
-        return self._values.get(name, [None])[0]
+        values = self._values.get(name)
+        return None if values is None else _unquoted(values[0])
 
     def _required(self, name: str) -> bytes:
         value = self._first(name)
@@ -205,37 +207,24 @@ class _Parameters:
             raise BadRequest(400, f"Query parameter {name} is required")
         return value
 
-    def _word(self, name: str, value: bytes) -> bytes:
-        try:
-            return unwrap_word(value)
-        except ValueError as error:
-            raise _bad_parameter(name, str(error)) from None
-
     def key(self) -> Key:
-        text = self._word("key", self._required("key"))
+        text = _unwrapped("key", self._required("key"))
         try:
             return Key.parse(text)
         except ValueError:
             raise _bad_parameter("key", "key parse error") from None
 
     def uuid(self, name: str, *, required: bool) -> UUID | None:
-        value = self._required(name) if required else self._first(name)
-        return None if value is None else self._uuid(name, value)
-
-    def _uuid(self, name: str, value: bytes) -> UUID:
-        word = self._word(name, value)
-        if not word:
-            raise _bad_parameter(name, "empty UUID")
-        try:
-            return parse_uuid(word)
-        except ValueError:
-            raise _bad_parameter(name, "UUID parse error") from None
+        if required:
+            self._required(name)
+        values = self._values.get(name)
+        return None if values is None else _parameter_uuid(name, values[0])
 
     def bypass(self) -> tuple[UUID, ...]:
-        return tuple(self._uuid("bypass", value) for value in self._values.get("bypass", []))
+        return tuple(_parameter_uuid("bypass", value) for value in self._values.get("bypass", ()))
 
     def file(self) -> str:
-        name = self._word("associatedfile", self._first("associatedfile") or b"")
+        name = _unwrapped("associatedfile", self._first("associatedfile") or b"")
         # The line protocol knows no absolute names either; the name is for logs and for
         # preferred content only.
         if name.startswith(b"/") or b"\0" in name:
@@ -253,7 +242,7 @@ class _Parameters:
             raise _bad_parameter(name, f"{name} parse error") from None
 
     def lock_id(self) -> str:
-        word = self._word("lockid", self._required("lockid"))
+        word = _unwrapped("lockid", self._required("lockid"))
         return word.decode("utf-8", "surrogateescape")
 
     def flag(self, name: str) -> bool:
@@ -261,6 +250,28 @@ class _Parameters:
         if value.lower() not in {"true", "false"}:
             raise _bad_parameter(name, f"could not parse: `{value[:40]}'")
         return value.lower() == "true"
+
+
+def _unquoted(text: str) -> bytes:
+    return unquote_to_bytes(text.replace("+", " "))
+
+
+def _unwrapped(name: str, value: bytes) -> bytes:
+    try:
+        return unwrap_word(value)
+    except ValueError as error:
+        raise _bad_parameter(name, str(error)) from None
+
+
+@lru_cache(_RECENT)
+def _parameter_uuid(name: str, value: str) -> UUID:
+    word = _unwrapped(name, _unquoted(value))
+    if not word:
+        raise _bad_parameter(name, "empty UUID")
+    try:
+        return parse_uuid(word)
+    except ValueError:
+        raise _bad_parameter(name, "UUID parse error") from None
 
 
 def _bad_parameter(name: str, problem: str) -> BadRequest:

@@ -25,6 +25,7 @@ _TYPE = istr("Content-Type")
 _JSON = CIMultiDict({_TYPE: JSON_TYPE, _SERVER: SERVER})
 _PLAIN = CIMultiDict({_SERVER: SERVER})
 _TEXT = CIMultiDict({_TYPE: TEXT_TYPE, _SERVER: SERVER})
+_PRESENT = {present: render_present(present) for present in (True, False)}
 
 
 def json_answer(body: bytes) -> web.Response:
@@ -34,26 +35,25 @@ def json_answer(body: bytes) -> web.Response:
 
 def present_at_once(present: bool) -> bytes:
     """Give the whole answer to checkpresent, headers and all."""
-    return _whole_answer(JSON_TYPE, render_present(present))
+    body = _PRESENT[present]
+    return _head(JSON_TYPE, len(body), "", int(time.time())) + body
 
 
 def content_at_once(content: bytes, *, ranges: bool) -> bytes:
     """Give the whole answer with some content. `ranges`: parts of it may be asked for."""
     accepts = "Accept-Ranges: bytes\r\n" if ranges else ""
-    return _whole_answer(BYTES_TYPE, content, f"{LENGTH_HEADER}: {len(content)}\r\n{accepts}")
+    length = len(content)
+    more = f"{LENGTH_HEADER}: {length}\r\n{accepts}"
+    return _head(BYTES_TYPE, length, more, int(time.time())) + content
 
 
-def _whole_answer(content_type: str, body: bytes, more_headers: str = "") -> bytes:
-    head = (
+@lru_cache(maxsize=64)
+def _head(content_type: str, length: int, more_headers: str, now: int) -> bytes:
+    """Give all before the body of `length` bytes; `now` is in seconds of Unix time."""
+    return (
         f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nServer: {SERVER}\r\n{more_headers}"
-        f"Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
-    )
-    return head.encode("ascii") + body
-
-
-@lru_cache(maxsize=1)
-def _date(now: int) -> str:
-    return formatdate(now, usegmt=True)
+        f"Content-Length: {length}\r\nDate: {formatdate(now, usegmt=True)}\r\n\r\n"
+    ).encode("ascii")
 
 
 def plain_answer(

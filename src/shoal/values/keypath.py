@@ -7,9 +7,9 @@ tests/fixtures/on-disk/keys.json). Names come back as text for the `os` function
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import lru_cache
+from hashlib import md5
 
 from shoal.values.key import Key
 
@@ -45,7 +45,7 @@ def _unescape(found: re.Match[bytes]) -> bytes:
 
 
 def _digest(key: Key) -> bytes:
-    return hashlib.md5(bytes(key.parent), usedforsecurity=False).digest()
+    return md5(bytes(key.parent), usedforsecurity=False).digest()
 
 
 def hash_dir_lower(key: Key, levels: int = 2) -> str:

@@ -69,7 +69,7 @@ def test_an_object_is_found_in_either_place(tmp_path: Path) -> None:
     store = make_annex(tmp_path / "repo").objects
     assert store.path(KEY) is None
     assert not store.present(KEY)
-    second = Path(store.candidates(KEY)[1])
+    second = Path([*store.candidates(KEY)][1])
     second.parent.mkdir(parents=True)
     second.write_bytes(CONTENT)
     assert store.path(KEY) == str(second)
@@ -148,7 +148,7 @@ def test_objects_are_listed(tmp_path: Path) -> None:
     keys = {key_of(content): content for content in (b"a", b"b", b"c")}
     for key, content in keys.items():
         _put(repository, content, key)
-    empty = Path(repository.objects.candidates(KEY)[0]).parent
+    empty = Path(repository.objects.new_path(KEY)).parent
     empty.mkdir(parents=True)
     (empty / f"{NAME}.lck").touch()
     assert set(repository.objects.keys()) == set(keys)
@@ -161,7 +161,7 @@ def test_locks_need_an_object(tmp_path: Path) -> None:
         store.lock_shared(KEY, 600)
     with pytest.raises(ContentAbsent):
         store.lock_removal(KEY)
-    directory = Path(store.candidates(KEY)[0]).parent
+    directory = Path(store.new_path(KEY)).parent
     directory.mkdir(parents=True)
     with pytest.raises(ContentAbsent):
         store.lock_shared(KEY, 600)
