@@ -6,9 +6,11 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.errors import NoSuchRemote, NotARepository
+from shoal.git.diskreserve import reserve_of
 from shoal.git.objects import ContentAbsent
 from shoal.remotes.local import LocalRemote
 from shoal.server.p2p_session import serve_p2p
@@ -48,7 +50,15 @@ async def _serve_session(
     begun: tuple[ServerSession, Event | None] | None,
 ) -> int:
     async with _served(repository, wanted, complain) as remote, own_stdio() as stream:
-        await serve_p2p(remote, stream, client=client, access=access, report=complain, begun=begun)
+        await serve_p2p(
+            remote,
+            stream,
+            client=client,
+            access=access,
+            report=complain,
+            begun=begun,
+            reserve=partial(reserve_of, repository),
+        )
     return 0
 
 

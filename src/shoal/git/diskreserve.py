@@ -7,12 +7,16 @@ Source: on-disk behaviour of git-annex 10.20261026.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from shoal.errors import NotEnoughSpace
 from shoal.git.transfers import TransferLog
 from shoal.values.humansize import rough_size
 from shoal.values.key import Key
 from shoal.values.size import parse_size
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
 
 DEFAULT_RESERVE = 100_000_000  # bytes
 
@@ -27,8 +31,16 @@ def parse_reserve(value: str | None) -> int:
         return DEFAULT_RESERVE
 
 
-def free_bytes(directory: str) -> int:
-    """Give how many bytes a user may still write to the file system of `directory`."""
+def reserve_of(repository: Repository) -> int | None:
+    """Give the bytes that must stay free by what is configured now; None: nobody looks."""
+    if not repository.keeps_reserve:
+        return None
+    return parse_reserve(repository.config.get("annex.diskreserve"))
+
+
+def free_bytes(directory: str | int) -> int:
+    """Give how many bytes a user may still write to the file system of `directory`, or of an
+    open file."""
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
 

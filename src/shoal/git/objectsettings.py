@@ -55,11 +55,9 @@ class ObjectSettings:
     @cached_property
     def reserve(self) -> int | None:
         """How many bytes must stay free; None when nobody is to look."""
-        if not self.repository.keeps_reserve:
-            return None
-        from shoal.git.diskreserve import parse_reserve  # only those who receive need it
+        from shoal.git.diskreserve import reserve_of  # only those who receive need it
 
-        return parse_reserve(self.repository.config.get("annex.diskreserve"))
+        return reserve_of(self.repository)
 
     @cached_property
     def sync(self) -> bool:

@@ -6,6 +6,7 @@ What a kind of remote needs is imported when the first such remote is opened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -102,6 +103,7 @@ class Opener:
         return ssh_remote(self._repository, settings, info, self._sockets)
 
     def _open_http(self, settings: RemoteSettings, info: RemoteInfo) -> Remote:
+        from shoal.git.diskreserve import reserve_of
         from shoal.remotes.httplogin import Login
         from shoal.remotes.p2phttp import P2PHttpRemote, http_options
         from shoal.transport.http_client import HttpClient
@@ -112,7 +114,14 @@ class Opener:
             client = self._clients[options] = HttpClient(options)
         login = Login(self._repository.git, credential_url(settings))
         here = self._repository.uuid
-        return P2PHttpRemote(settings.location, info, client=here, http=client, login=login)
+        return P2PHttpRemote(
+            settings.location,
+            info,
+            client=here,
+            http=client,
+            login=login,
+            reserve=partial(reserve_of, self._repository),
+        )
 
 
 def credential_url(settings: RemoteSettings) -> str:

@@ -38,7 +38,7 @@ from shoal.remotes.content import Chunk, Content
 from shoal.remotes.httplogin import Login
 from shoal.remotes.p2phttpcalls import NotServed, P2PHttpServer
 from shoal.remotes.p2phttplock import keep_locked
-from shoal.remotes.spool import with_size
+from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.transport.addresses import AllowedAddresses
 from shoal.transport.http_client import HttpAnswer, HttpClient, HttpFailure, HttpOptions
 from shoal.values.key import Key
@@ -66,7 +66,8 @@ class P2PHttpRemote(Remote):
     """Repository `info.uuid`, served at `url` (annex+http or annex+https).
 
     `client` is the repository in whose name requests are made. `http` may be shared with
-    other remotes and is then closed by its owner; `login` knows passwords.
+    other remotes and is then closed by its owner; `login` knows passwords; `reserve` gives what
+    stays free on this machine's disk where content has to be kept before it can be sent.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class P2PHttpRemote(Remote):
         client: UUID,
         http: HttpClient | None = None,
         login: Login | None = None,
+        reserve: Reserve = usual_reserve,
     ) -> None:
         """Raises UsageError when `url` is no such URL."""
         self._info = info
         self._client = client
+        self.reserve = reserve
         self._http = http or HttpClient()
         self._owns_http = http is None
         self._server = P2PHttpServer(base_url(url), info.name, self._http, login or Login())
@@ -202,7 +205,7 @@ class P2PHttpRemote(Remote):
         if isinstance(answer, codec.AlreadyHave):
             return AlreadyPresent(answer.stored_in)
         put = replace(self._request(Endpoint.PUT, key, caller, file), offset=answer.offset)
-        return _HttpUpload(self._server, put, answer.offset)
+        return _HttpUpload(self._server, put, answer.offset, self.reserve)
 
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
@@ -246,8 +249,11 @@ class _Download(Content):
 class _HttpUpload(Upload):
     """An upload that the server expects to start at `offset`."""
 
-    def __init__(self, server: P2PHttpServer, request: Request, offset: int) -> None:
+    def __init__(
+        self, server: P2PHttpServer, request: Request, offset: int, reserve: Reserve
+    ) -> None:
         self._server = server
+        self._reserve = reserve
         self._request = request
         self.offset = offset
 
@@ -256,7 +262,7 @@ class _HttpUpload(Upload):
             raise LocalProtocolError(f"content from {content.offset}, not from {self.offset}")
         size = self._request.key.size if self._request.key else None
         known = None if size is None else max(0, size - self.offset)
-        async with with_size(content, known) as (sized, length):
+        async with with_size(content, known, self._reserve) as (sized, length):
             body = _Body(sized, length)
             request = replace(self._request, data_length=length)
             try:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ConfigError, RemoteProtocolError, RemoteUnavailable
+from shoal.git.diskreserve import reserve_of
 from shoal.git.p2pcreds import P2PCredentials
 from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess
 from shoal.p2p.receiver import Receiver
@@ -144,4 +146,5 @@ def p2p_remote(
         address = parse_address(location)
     except ValueError as error:
         raise ConfigError(f'the remote "{info.name}" has a bad url: {error}') from error
-    return P2PStreamRemote(info, _Dialer(repository, address, info, tor_proxy))
+    dialer = _Dialer(repository, address, info, tor_proxy)
+    return P2PStreamRemote(info, dialer, reserve=partial(reserve_of, repository))

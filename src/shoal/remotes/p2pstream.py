@@ -55,7 +55,7 @@ from shoal.remotes.base import (
 from shoal.remotes.content import Chunk, Content
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
-from shoal.remotes.spool import with_size
+from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.values.backend import checksum_in
 from shoal.values.key import Key
 from shoal.values.uuid import is_cluster_uuid
@@ -66,10 +66,12 @@ _DATA_PRESENT = 4
 
 
 class P2PStreamRemote(Remote):
-    """Repository `info.uuid`, to which `dial` opens greeted connections."""
+    """Repository `info.uuid`, to which `dial` opens greeted connections. `reserve` gives what
+    stays free on this machine's disk where content has to be kept before it can be sent."""
 
-    def __init__(self, info: RemoteInfo, dial: Dial) -> None:
+    def __init__(self, info: RemoteInfo, dial: Dial, *, reserve: Reserve = usual_reserve) -> None:
         self._info = info
+        self.reserve = reserve
         self._pool = P2PPool(dial)
         self._lingering: set[asyncio.Task[None]] = set()
 
@@ -303,7 +305,7 @@ class _Upload(Upload):
         size = self._key.size
         known = None if size is None else max(0, size - self.offset)
         try:
-            async with with_size(content, known) as (sized, length):
+            async with with_size(content, known, self._remote.reserve) as (sized, length):
                 checkable = checksum_in(self._key) is not None
                 answer = await connection.send_payload(sized, length, checkable=checkable)
         except ContentMismatch as error:

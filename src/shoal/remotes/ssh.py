@@ -12,9 +12,11 @@ import os
 import shlex
 import subprocess
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import RemoteUnavailable
+from shoal.git.diskreserve import reserve_of
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass
 from shoal.remotes.p2pstream import P2PStreamRemote
@@ -162,7 +164,8 @@ def ssh_remote(
 
     Raises ConfigError for a url that cannot be understood.
     """
-    return P2PStreamRemote(info, _Dialer(repository, settings, info, sockets))
+    dialer = _Dialer(repository, settings, info, sockets)
+    return P2PStreamRemote(info, dialer, reserve=partial(reserve_of, repository))
 
 
 def config_list(

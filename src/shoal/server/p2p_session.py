@@ -39,8 +39,7 @@ from shoal.p2p.receiver import Chunk
 from shoal.p2p.server import Access, End, Event, PayloadEnd, ServerSession
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
 from shoal.remotes.content import Chunk as ContentChunk
-from shoal.remotes.content import Content
-from shoal.remotes.spool import with_size
+from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.transport.stream import ByteStream
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -63,17 +62,19 @@ async def serve_p2p(
     begun: tuple[ServerSession, Event | None] | None = None,
     git: GitService | None = None,
 ) -> None:
+    reserve: Reserve = usual_reserve,
     """Serve `remote` until the client ends the session.
 
     `client` names it in transfer logs; `report` is told in one sentence of what failed.
     `begun` is a session that somebody else has begun with this client, and what came then,
     if anything did. `git` gives the client git itself, and tells it of changed refs.
     Raises RemoteUnavailable when the client goes away inside a request or content cannot be
+    `reserve` gives what stays free on disk where content has to be kept before it can be sent.
     sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
     then of no more use.
     """
     session, first = begun or (ServerSession(remote.info.uuid, access), None)
-    await _Server(remote, stream, session, client, report, git).run(first)
+    await _Server(remote, stream, session, client, report, git, reserve).run(first)
 
 
 def _client_gone() -> RemoteUnavailable:
@@ -92,7 +93,9 @@ class _Server:
         report: Callable[[str], None],
         git: GitService | None,
     ) -> None:
+        reserve: Reserve,
         self._git = git
+        self._reserve = reserve
         self._remote = remote
         self._stream = stream
         self._session = session
@@ -232,7 +235,8 @@ class _Server:
             try:
                 content = await stack.enter_async_context(opening)
                 known = _size_from(get.key, content.offset)
-                content, length = await stack.enter_async_context(with_size(content, known))
+                sized = with_size(content, known, self._reserve)
+                content, length = await stack.enter_async_context(sized)
             except KeyNotPresent:
                 self._session.answer(Data(0))
                 self._session.payload_done(valid=False)

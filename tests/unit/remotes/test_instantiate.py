@@ -10,6 +10,8 @@ from shoal.errors import ConfigError, RemoteUnavailable
 from shoal.git.repository import Repository
 from shoal.remotes.base import RemoteInfo
 from shoal.remotes.instantiate import Opener, credential_url
+from shoal.remotes.p2phttp import P2PHttpRemote
+from shoal.remotes.p2pstream import P2PStreamRemote
 from shoal.remotes.settings import Kind, RemoteSettings
 from shoal.remotes.unusable import UnusableRemote
 from shoal.values.uuid import UUID
@@ -55,6 +57,28 @@ async def test_remotes_that_are_not_there_are_made_and_unavailable(tmp_path: Pat
             with pytest.raises(RemoteUnavailable):
                 await remote.check_present(KEY)
             await remote.aclose()
+        await opener.aclose()
+
+
+@pytest.mark.parametrize(
+    ("kind", "location"),
+    [
+        (Kind.HTTP, "annex+http://h:1/git-annex/"),
+        (Kind.SSH, "h:repo"),
+        (Kind.P2P, "tor-annex::a:1"),
+    ],
+)
+@in_loop
+async def test_what_they_keep_meanwhile_is_bounded(here: Path, kind: Kind, location: str) -> None:
+    with Repository.open(here) as repository:
+        repository.config.set("annex.diskreserve", "7 kB")
+        opener = Opener(repository)
+        remote = opener.open(settings(kind, location))
+        assert isinstance(remote, P2PHttpRemote | P2PStreamRemote)
+        assert remote.reserve() == 7000
+        repository.keeps_reserve = False
+        assert remote.reserve() is None
+        await remote.aclose()
         await opener.aclose()
 
 

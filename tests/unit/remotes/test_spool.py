@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
-from shoal.errors import RemoteUnavailable
+from shoal.errors import NotEnoughSpace, RemoteUnavailable
 from shoal.remotes.spool import with_size
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote, content_from, gather
@@ -41,3 +44,23 @@ async def test_a_source_that_breaks_off_is_told_at_once() -> None:
         content.size = None
         with pytest.raises(RemoteUnavailable):
             await with_size(content, None).__aenter__()
+
+
+@in_loop
+async def test_it_leaves_on_disk_what_is_to_stay_free() -> None:
+    content = content_from(DATA, size=None)
+    with pytest.raises(NotEnoughSpace, match="whose size is not known"):
+        await with_size(content, None, lambda: 1 << 60).__aenter__()
+    content = content_from(DATA, size=None)
+    async with with_size(content, None, lambda: None) as (_, size):
+        assert size == len(DATA)
+
+
+@in_loop
+async def test_a_disk_that_is_full_is_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shoal.git.diskreserve.free_bytes", full)
+    with pytest.raises(NotEnoughSpace):
+        await with_size(content_from(DATA, size=None), None).__aenter__()
