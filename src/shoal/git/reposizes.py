@@ -141,7 +141,6 @@ class RepoSizes:
         with self._counting:
             return self._count.sizes()
 
-    def size(self, repo: UUID) -> int | None:
     def let_count(self, count: Callable[[], bool]) -> None:
         """Have the first count made by `count`, in another process, which leaves it in the
         database; it tells whether it did. Nothing when that is as the branch is, or cannot be
@@ -152,6 +151,7 @@ class RepoSizes:
             if self.trouble is None and counted != self._repository.branch.tip and count():
                 self._count.sizes()
 
+    def size(self, repo: UUID) -> int | None:
         """Give the size of one repository in bytes; None when nobody ever heard of it."""
         return self.sizes().get(repo)
 

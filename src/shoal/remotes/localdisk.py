@@ -60,6 +60,7 @@ class LocalDisk:
         repository: Repository | None = None,
         *,
         keeps_reserve: bool = True,
+        alone: bool = False,
     ) -> None:
         self._path = path
         self._uuid = uuid
@@ -137,8 +138,8 @@ class LocalDisk:
     def _open(self) -> Repository:
         from shoal.git.repository import Repository
 
-        repository.keeps_reserve = self._keeps_reserve
         repository = Repository.open(self._path)
+        repository.keeps_reserve = self._keeps_reserve
         try:
             self._check_uuid(repository)
             self._adopt(repository)

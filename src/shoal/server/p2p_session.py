@@ -61,15 +61,15 @@ async def serve_p2p(
     report: Callable[[str], None] = lambda text: None,
     begun: tuple[ServerSession, Event | None] | None = None,
     git: GitService | None = None,
-) -> None:
     reserve: Reserve = usual_reserve,
+) -> None:
     """Serve `remote` until the client ends the session.
 
     `client` names it in transfer logs; `report` is told in one sentence of what failed.
     `begun` is a session that somebody else has begun with this client, and what came then,
     if anything did. `git` gives the client git itself, and tells it of changed refs.
-    Raises RemoteUnavailable when the client goes away inside a request or content cannot be
     `reserve` gives what stays free on disk where content has to be kept before it can be sent.
+    Raises RemoteUnavailable when the client goes away inside a request or content cannot be
     sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
     then of no more use.
     """
@@ -92,10 +92,10 @@ class _Server:
         client: UUID | None,
         report: Callable[[str], None],
         git: GitService | None,
-    ) -> None:
         reserve: Reserve,
-        self._git = git
+    ) -> None:
         self._reserve = reserve
+        self._git = git
         self._remote = remote
         self._stream = stream
         self._session = session
