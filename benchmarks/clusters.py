@@ -79,11 +79,23 @@ class Server:
 
     port: int
     process: subprocess.Popen[bytes]
+    behind: tuple[Server, ...] = ()  # whom it asks, when they are no children of it
 
     def peak_memory(self) -> float:
         """Give the peak resident memory of the server and its children, summed, in MB."""
-        pids = [self.process.pid, *_descendants(self.process.pid)]
-        return sum(_peak_kib(pid) for pid in pids) * 1024 / 1e6
+        return sum(_peak_kib(pid) for pid in self._pids()) * 1024 / 1e6
+
+    def own_peak_memory(self) -> float:
+        """Give the peak resident memory of the server alone, in MB."""
+        return _peak_kib(self.process.pid) * 1024 / 1e6
+
+    def cpu_seconds(self) -> float:
+        """Give the processor time that the server, its children and those behind it have used."""
+        own = sum(map(_cpu_seconds, self._pids()))
+        return own + sum(server.cpu_seconds() for server in self.behind)
+
+    def _pids(self) -> list[int]:
+        return [self.process.pid, *_descendants(self.process.pid)]
 
 
 def _descendants(pid: int) -> list[int]:
@@ -101,6 +113,14 @@ def _peak_kib(pid: int) -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1])
     return 0
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Give the processor time of a process, and of children that it has waited for."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +29,12 @@ CLIENT = "11111111-1111-4111-8111-111111111111"
 
 @dataclass(slots=True)
 class Figures:
-    """What was measured: name -> program -> value; and whether more is better."""
+    """What was measured: name -> program -> value; and whether more is better.
 
+    The ratios are those of the last of the `columns` to the first.
+    """
+
+    columns: Sequence[str] = PROGRAMS
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
 
@@ -39,12 +43,14 @@ class Figures:
         self.units[name] = unit
 
     def show(self) -> None:
-        print(f"{'measurement':40} {'git-annex':>12} {'shoal':>12} unit     ratio")
-        for name, by_program in self.values.items():
-            real, ours = (by_program.get(p, float("nan")) for p in PROGRAMS)
+        titles = "".join(f" {column:>12}" for column in self.columns)
+        print(f"{'measurement':40}{titles} unit     ratio")
+        for name, by_column in self.values.items():
+            values = [by_column.get(column, float("nan")) for column in self.columns]
             unit = self.units[name]
-            ratio = ours / real if unit.endswith("/s") else real / ours
-            print(f"{name:40} {real:12.2f} {ours:12.2f} {unit:8} {ratio:.1f} x")
+            ratio = values[-1] / values[0] if unit.endswith("/s") else values[0] / values[-1]
+            shown = "".join(f" {value:12.2f}" for value in values)
+            print(f"{name:40}{shown} {unit:8} {ratio:.1f} x")
 
 
 def key_of(content: bytes) -> str:
@@ -116,16 +122,19 @@ def _first_byte(case: Case, url: str) -> float:
         connection.close()
 
 
-def small_objects(case: Case, count: int) -> None:
-    """Put, get and check objects of 10 kB, each over 1, 16 and 256 connections."""
-    for connections in CONNECTIONS:
+def small_objects(case: Case, count: int, at_once: Sequence[int] = CONNECTIONS) -> None:
+    """Put, get and check objects of 10 kB, each over as many connections as `at_once` says."""
+    for connections in at_once:
         dice = random.Random(connections)
         contents = {key_of(content): content for content in map(dice.randbytes, [10_000] * count)}
         for name, request in (("PUT", _put), ("GET", _get), ("checkpresent", _check)):
             requests = [request(case, key, content) for key, content in contents.items()]
+            used = case.server.cpu_seconds()
             rate = run_requests(case.server.port, requests, connections).per_second
+            used = case.server.cpu_seconds() - used
             what = name if name == "checkpresent" else f"{name} 10 kB objects"
             case.add(f"{what}, {connections} connections", rate, "1/s")
+            case.add(f"  processor time, {name} by {connections}", used / count * 1e3, "ms each")
 
 
 def _put(case: Case, key: str, content: bytes) -> bytes:

@@ -3,12 +3,19 @@
 Each request has a connection to itself; gateways that must not be asked again are named once
 per connection, so there is one set of kept connections for each such list. What was idle for
 long, or has more than a few idle ones beside it, is closed.
+
+To make a connection costs both machines more than a short request does: a process, and a few
+ways there and back. So while others are at work, a short request waits for one of them to end,
+but no longer than it lately took to make a connection. So there are as many connections as are
+worth their cost, however many requests come at once, and one that is held for long, as by a
+large transfer, keeps nobody waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -21,6 +28,9 @@ Dial = Callable[[Bypass], Awaitable[P2PConnection]]
 _KEPT = 8  # idle connections
 _IDLE_SECONDS = 60.0
 _LETTING_GO = 5.0  # seconds
+_FEW = 2  # connections that are made at once: one is at work while the other's answer is read
+_LEAST_PATIENCE = 0.05  # seconds that a short request waits for a connection
+_MOST_PATIENCE = 1.0
 
 
 class P2PPool:
@@ -30,21 +40,44 @@ class P2PPool:
         self._dial = dial
         self._clock = clock
         self._idle: list[tuple[float, Bypass, P2PConnection]] = []
+        self._lent: Counter[Bypass] = Counter()  # those that are being made, too
+        self._dialling = 0
+        self._waiting: list[tuple[Bypass, asyncio.Future[P2PConnection | None]]] = []
+        self._patience = _LEAST_PATIENCE  # seconds; how long it took to make the last one
         self._sweeping: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @asynccontextmanager
-    async def connection(self, bypass: Bypass) -> AsyncIterator[P2PConnection]:
-        """Lend a connection. It is kept when it is idle at the end, and closed otherwise."""
-        connection = await self.take(bypass)
+    async def connection(self, bypass: Bypass, *, patiently: bool) -> AsyncIterator[P2PConnection]:
+        """Lend a connection, as take() gives one. It is kept when it is idle at the end, and
+        closed otherwise."""
+        connection = await self.take(bypass, patiently=patiently)
         try:
             yield connection
         finally:
             await self.give_back(connection, bypass)
 
-    async def take(self, bypass: Bypass) -> P2PConnection:
-        """Give a connection for good: whoever has it gives it back, or closes it."""
+    async def take(self, bypass: Bypass, *, patiently: bool = False) -> P2PConnection:
+        """Give a connection: whoever has it gives it back, or says that it was used up.
+
+        `patiently`: rather than to make one, wait a moment for one that is in use.
+        """
+        connection = self._kept(bypass)
+        while connection is None and patiently and self._lent[bypass] >= _FEW:
+            connection = await self._wait(bypass)
+            if connection is not None and connection.has_ended():
+                self._close(connection)
+                connection = None
+            if connection is None and self._dialling < self._lent[bypass] - self._dialling:
+                break
+        if connection is None:
+            return await self._make(bypass)
+        self._lent[bypass] += 1
+        return connection
+
+    def _kept(self, bypass: Bypass) -> P2PConnection | None:
+        """Give an idle connection that is still good."""
         for index in reversed(range(len(self._idle))):
             _, kept_for, connection = self._idle[index]
             if kept_for == bypass:
@@ -52,13 +85,61 @@ class P2PPool:
                 if not connection.has_ended():
                     return connection
                 self._close(connection)
-        return await self._dial(bypass)
+        return None
+
+    async def _wait(self, bypass: Bypass) -> P2PConnection | None:
+        """Wait until somebody gives a connection back; None when that takes too long, or it is
+        of no more use."""
+        waiter: asyncio.Future[P2PConnection | None]
+        waiter = asyncio.get_running_loop().create_future()
+        waiting = (bypass, waiter)
+        self._waiting.append(waiting)
+        timer = asyncio.get_running_loop().call_later(self._patience, _give_up, waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and (given := waiter.result()) is not None:
+                self._keep(given, bypass)
+            raise
+        finally:
+            timer.cancel()
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+
+    async def _make(self, bypass: Bypass) -> P2PConnection:
+        began = self._clock()
+        self._lent[bypass] += 1
+        self._dialling += 1
+        try:
+            connection = await self._dial(bypass)
+        except BaseException:
+            self.used_up(bypass)
+            raise
+        finally:
+            self._dialling -= 1
+        took = self._clock() - began
+        self._patience = min(max(took, _LEAST_PATIENCE), _MOST_PATIENCE)
+        return connection
 
     async def give_back(self, connection: P2PConnection, bypass: Bypass) -> None:
         """Keep a connection for the next request if it can take one; else close it, and give
         the server a moment to let go of what it holds for us."""
+        self.used_up(bypass)
         if not connection.is_idle or self._closed:
+            self._wake(bypass, None)
             await asyncio.wait({self._close(connection)}, timeout=_LETTING_GO)
+        else:
+            self._keep(connection, bypass)
+
+    def used_up(self, bypass: Bypass) -> None:
+        """A connection that was taken does not come back."""
+        self._lent[bypass] -= 1
+        if not self._lent[bypass]:
+            del self._lent[bypass]
+
+    def _keep(self, connection: P2PConnection, bypass: Bypass) -> None:
+        """Give a connection to who waits for one, or keep it."""
+        if self._wake(bypass, connection):
             return
         self._idle.append((self._clock(), bypass, connection))
         while len(self._idle) > _KEPT:
@@ -66,6 +147,15 @@ class P2PPool:
         if self._sweeping is None:
             loop = asyncio.get_running_loop()
             self._sweeping = loop.call_later(_IDLE_SECONDS, self._sweep)
+
+    def _wake(self, bypass: Bypass, connection: P2PConnection | None) -> bool:
+        """Tell the first who waits; give whether anybody does."""
+        for index, (wanted, waiter) in enumerate(self._waiting):
+            if wanted == bypass and not waiter.done():
+                del self._waiting[index]
+                waiter.set_result(connection)
+                return True
+        return False
 
     def _sweep(self) -> None:
         """Close what has been idle for long."""
@@ -102,3 +192,8 @@ class P2PPool:
 async def _quietly(connection: P2PConnection) -> None:
     with suppress(OSError):
         await connection.aclose()
+
+
+def _give_up(waiter: asyncio.Future[P2PConnection | None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

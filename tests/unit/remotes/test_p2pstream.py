@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable, ShoalError
-from shoal.remotes.base import AlreadyPresent, Caller, LeaveLocked, Remote, RemoteInfo
+from shoal.remotes.base import (
+    AlreadyPresent,
+    Caller,
+    LeaveLocked,
+    Remote,
+    RemoteInfo,
+    StoreResult,
+)
+from shoal.remotes.content import WholeContent
 from shoal.remotes.local import LocalRemote
 from shoal.remotes.p2pconnection import P2PConnection
 from shoal.remotes.p2ppool import Bypass
@@ -34,11 +42,13 @@ class Session(ByteStream):
     def __init__(self, inner: MemoryStream, server: asyncio.Task[None]) -> None:
         self._inner = inner
         self._server = server
+        self.sent: list[bytes] = []
 
     async def receive(self) -> bytes:
         return await self._inner.receive()
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent.append(bytes(data))
         await self._inner.send(data)
 
     def has_more(self) -> bool:
@@ -57,6 +67,7 @@ class Server:
         self.tasks: list[asyncio.Task[None]] = []
         self.streams: list[MemoryStream] = []
         self.bypasses: list[Bypass] = []
+        self.sessions: list[Session] = []
         self._piece = piece
 
     async def dial(self, bypass: Bypass) -> P2PConnection:
@@ -64,9 +75,15 @@ class Server:
         self.streams.append(theirs)
         self.bypasses.append(bypass)
         self.tasks.append(asyncio.create_task(self._serve(theirs)))
-        connection = P2PConnection(Session(ours, self.tasks[-1]), HERE, "node")
+        self.sessions.append(Session(ours, self.tasks[-1]))
+        connection = P2PConnection(self.sessions[-1], HERE, "node")
         await connection.greet(bypass)
         return connection
+
+    def spy_on(self, sent: list[bytes]) -> None:
+        """Have all that the client sends from now on put into `sent`, piece by piece."""
+        for session in self.sessions:
+            session.sent = sent
 
     async def _serve(self, stream: MemoryStream) -> None:
         with suppress(ShoalError):
@@ -104,6 +121,25 @@ async def test_connections_are_kept() -> None:
     for data in (SMALL, LARGE):
         await put(remote, data)
         assert await read(remote, key_of(data)) == data
+    assert len(server.streams) == 1
+    await remote.aclose()
+
+
+@in_loop
+async def test_small_content_is_sent_in_one_piece_and_its_connection_is_free_at_once() -> None:
+    server = Server(MemoryRemote(HERE))
+    remote = P2PStreamRemote(INFO, server.dial)
+    sent: list[bytes] = []
+    key = key_of(SMALL)
+    await remote.check_present(key)
+    server.spy_on(sent)
+    result = await remote.store_whole(key, WholeContent(SMALL))
+    assert result == StoreResult(True)
+    assert sent[1:] == [b"DATA %d\n%sVALID\n" % (len(SMALL), SMALL)]
+    async with remote.retrieve(key) as content:
+        assert content.whole == SMALL
+        assert await content.confirm()
+        assert await remote.check_present(key)
     assert len(server.streams) == 1
     await remote.aclose()
 

@@ -133,6 +133,37 @@ async def test_content_goes_both_ways() -> None:
     assert remote.idle
 
 
+class _AtHand(MemoryRemote):
+    """All of its content is at hand."""
+
+    def read_at_once(
+        self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
+    ) -> bytes | None:
+        data = self.objects.get(key, b"")[offset:]
+        return data if key in self.objects and len(data) <= most else None
+
+
+@in_loop
+async def test_content_that_is_at_hand_goes_out_in_one_piece() -> None:
+    remote = _AtHand()
+    key = remote.put(b"at hand")
+    async with session(remote) as client:
+        await client.stream.send(b"GET 3  %s\n" % bytes(key))
+        assert await client.stream.receive() == b"DATA 4\nhandVALID\n"
+        await client.stream.send(b"SUCCESS\n")
+        assert await client.get(key, 7) == (b"", "VALID")
+        assert remote.calls == []
+        assert await client.ask(f"GET 0  {KEY}") == "DATA 0"
+        assert await client.line() == b"INVALID"
+        await client.stream.send(b"FAILURE\n")
+        assert remote.calls == [("retrieve", KEY)]
+    async with session(remote, version=0) as client:
+        await client.stream.send(b"GET 0  %s\n" % bytes(key))
+        assert await client.stream.receive() == b"DATA 7\nat hand"
+        await client.stream.send(b"SUCCESS\n")
+        assert await client.ask(f"CHECKPRESENT {key}") == "SUCCESS"
+
+
 @in_loop
 async def test_the_remote_learns_for_whom_it_works() -> None:
     remote = MemoryRemote()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.transport.stdio import FdStream, ProcessStream
+from shoal.transport.stdio import FdStream, LoneStream, ProcessStream
 from shoal.transport.stream import ByteStream
 from tests.support.loop import in_loop
 
@@ -200,3 +200,46 @@ def test_own_stdio_keeps_prints_out_of_the_protocol() -> None:
     )
     assert done.stdout == b"heard hello"
     assert done.stderr == b"noise\nmore noise\n"
+
+
+@in_loop
+async def test_a_lone_stream_waits_while_threads_go_on() -> None:
+    """In both directions; the peer is in another thread."""
+    here_read, there_write = os.pipe()
+    there_read, here_write = os.pipe()
+    got: list[bytes] = []
+
+    def peer() -> None:
+        with os.fdopen(there_read, "rb") as source:
+            got.append(source.read(len(LARGE)))
+        with os.fdopen(there_write, "wb") as sink:
+            sink.write(b"thanks")
+
+    async with LoneStream(here_read, here_write) as stream:
+        answering = asyncio.to_thread(peer)
+        task = asyncio.create_task(answering)
+        await asyncio.sleep(0)
+        await stream.send(LARGE)
+        assert await read_all(stream, 6) == b"thanks"
+        assert await stream.receive() == b""
+        await task
+    assert got == [LARGE]
+
+
+@in_loop
+async def test_bytes_that_nobody_waits_for_cost_nothing() -> None:
+    """The loop looks out for bytes also between answers, but is not woken again and again."""
+    async with piped() as (here, there):
+        receiving = asyncio.create_task(here.receive())
+        await asyncio.sleep(0)
+        await there.send(b"one")
+        assert await receiving == b"one"
+        loop = asyncio.get_running_loop()
+        await there.send(b"two")
+        await asyncio.sleep(0.01)
+        assert not loop.remove_reader(here._read_fd)  # it was told once, and not again
+        assert await here.receive() == b"two"
+        receiving = asyncio.create_task(here.receive())
+        await asyncio.sleep(0)
+        await there.send(b"three")
+        assert await receiving == b"three"

@@ -1,0 +1,135 @@
+"""Measure a gateway whose nodes are on other machines: over ssh, and over annex+http.
+
+    python -m benchmarks.nodes [--over ssh|http] [--nodes N] [--size MIB] [--small N]
+
+Everything runs on this machine. ssh is a script that runs the node's shell at once, so that
+neither encryption nor sshd is measured. The real
+gateway cannot have nodes over HTTP: the first column is then its gateway with ssh nodes, which
+is what its users have, and the second its p2phttp of the node itself, without any gateway.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.clusters import Cluster, Server, make_cluster, run, serve, use_home
+from benchmarks.gateway import Case, Figures, large_object, make_big_file, small_objects
+
+_REAL, _OURS = "git-annex", "shoal"
+_SHELLS = {_REAL: "git-annex-shell", _OURS: "shoal-shell"}
+_AT_ONCE = (1, 16)  # the real program runs a process per connection and node
+
+_SSH = """\
+#!/bin/sh
+# Called as: HOST COMMAND. The host's name says which shell it has.
+exec "$1" -c "$2"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Which program is the gateway ("" for none), which is at the nodes, and how they are
+    reached."""
+
+    name: str
+    gateway: str
+    node: str
+    over: str
+
+
+_SETUPS = {
+    "ssh": (
+        Setup("git-annex", _REAL, _REAL, "ssh"),
+        Setup("mixed", _OURS, _REAL, "ssh"),
+        Setup("shoal", _OURS, _OURS, "ssh"),
+    ),
+    "http": (
+        Setup("git-annex", _REAL, _REAL, "ssh"),
+        Setup("no gateway", "", _REAL, "http"),
+        Setup("mixed", _OURS, _REAL, "http"),
+        Setup("shoal", _OURS, _OURS, "http"),
+    ),
+}
+
+
+def _use_fake_ssh(work: Path) -> None:
+    script = work / "ssh"
+    script.write_text(_SSH)
+    script.chmod(0o755)
+    os.environ.update(GIT_SSH=str(script), GIT_ANNEX_USE_GIT_SSH="1")
+
+
+def _nodes(cluster: Cluster) -> Iterator[tuple[str, Path]]:
+    for number in range(1, len(cluster.nodes) + 1):
+        name = f"node{number}"
+        yield name, cluster.gateway.parent / name
+
+
+@contextlib.contextmanager
+def _serve(setup: Setup, cluster: Cluster) -> Iterator[Server]:
+    """Run the server that is asked, and all that it needs."""
+    with ExitStack() as stack:
+        behind = []
+        for (name, path), uuid in zip(_nodes(cluster), cluster.nodes, strict=True):
+            setting = f"remote.{name}"
+            if setup.over == "http":
+                server = stack.enter_context(serve(setup.node, path))
+                behind.append(server)
+                url = f"annex+http://127.0.0.1:{server.port}/git-annex/"
+                run("git", "config", f"{setting}.annexUrl", url, cwd=cluster.gateway)
+            else:
+                shell = _SHELLS[setup.node]
+                run("git", "config", f"{setting}.url", f"ssh://{shell}{path}", cwd=cluster.gateway)
+            run("git", "config", f"{setting}.annex-uuid", uuid, cwd=cluster.gateway)
+        if not setup.gateway:
+            yield behind[0]
+            return
+        gateway = stack.enter_context(serve(setup.gateway, cluster.gateway))
+        yield Server(gateway.port, gateway.process, tuple(behind))
+
+
+def _measure(
+    setup: Setup, work: Path, big: tuple[Path, str], options: argparse.Namespace, figures: Figures
+) -> None:
+    cluster = make_cluster(work / setup.name, options.nodes)
+    asked = cluster if setup.gateway else Cluster(cluster.gateway, cluster.nodes[0], cluster.nodes)
+    with _serve(setup, cluster) as server:
+        case = Case(server, asked, figures, setup.name)
+        few = min(options.small, 300)
+        count = options.small if setup.gateway == _OURS else few
+        small_objects(case, count, options.at_once or _AT_ONCE)
+        large_object(case, *big)
+        case.add("peak memory, gateway", server.own_peak_memory(), "MB")
+        case.add("peak memory, with all processes", server.peak_memory(), "MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--over", choices=_SETUPS, default="ssh", help="how nodes are reached")
+    parser.add_argument("--nodes", type=int, default=1, help="how many nodes")
+    parser.add_argument("--size", type=int, default=512, help="MiB of the large object")
+    parser.add_argument("--small", type=int, default=1000, help="how many small objects")
+    parser.add_argument("--at-once", type=int, action="append", help="connections; may be repeated")
+    parser.add_argument("--only", action="append", help="only the column of this name")
+    options = parser.parse_args()
+    setups = [s for s in _SETUPS[options.over] if s.name in (options.only or [s.name])]
+    figures = Figures([setup.name for setup in setups])
+    with tempfile.TemporaryDirectory(dir=os.environ.get("SHOAL_BENCH_DIR")) as where:
+        work = Path(where)
+        use_home(work / "home")
+        _use_fake_ssh(work)
+        big = work / "big", make_big_file(work / "big", options.size << 20)
+        for setup in setups:
+            _measure(setup, work, big, options, figures)
+    figures.show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""How many connections there are, and who waits for which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shoal.p2p.messages import AuthSuccess
+from shoal.remotes.p2pconnection import P2PConnection
+from shoal.remotes.p2ppool import Bypass, P2PPool
+from shoal.transport.memory import MemoryStream, memory_streams
+from shoal.values.uuid import UUID
+from tests.support.loop import in_loop
+
+HERE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
+NONE: Bypass = frozenset()
+SOME: Bypass = frozenset({HERE})
+
+
+class Dialler:
+    """Makes connections to a server that only greets; `gate` holds up the making."""
+
+    def __init__(self) -> None:
+        self.made: list[P2PConnection] = []
+        self.begun = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._changed = asyncio.Event()
+        self._theirs: list[MemoryStream] = []
+
+    async def __call__(self, bypass: Bypass) -> P2PConnection:
+        self.begun += 1
+        self._changed.set()
+        await self.gate.wait()
+        ours, theirs = memory_streams()
+        await theirs.send(bytes(AuthSuccess(HERE)) + b"VERSION 4\n")
+        connection = P2PConnection(ours, HERE, "node")
+        await connection.greet()
+        self._theirs.append(theirs)
+        self.made.append(connection)
+        return connection
+
+    async def has_begun(self, count: int) -> None:
+        """Wait until so many connections were begun."""
+        while self.begun < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def hang_up(self) -> None:
+        for stream in self._theirs:
+            await stream.aclose()
+
+
+@pytest.fixture
+def no_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a connection waits for as long as the test takes."""
+    monkeypatch.setattr("shoal.remotes.p2ppool._LEAST_PATIENCE", 600.0)
+    monkeypatch.setattr("shoal.remotes.p2ppool._MOST_PATIENCE", 600.0)
+
+
+@asynccontextmanager
+async def two_in_use(pool: P2PPool) -> AsyncIterator[list[P2PConnection]]:
+    lent = [await pool.take(NONE, patiently=True) for _ in range(2)]
+    yield lent
+    for connection in lent:
+        await pool.give_back(connection, NONE)
+    await pool.aclose()
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_many_short_requests_share_few_connections() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+
+    async def use() -> P2PConnection:
+        async with pool.connection(NONE, patiently=True) as connection:
+            await asyncio.sleep(0)
+            return connection
+
+    used = await asyncio.gather(*(use() for _ in range(50)))
+    assert {*used} == {*dial.made}
+    assert len(dial.made) == 2
+    await pool.aclose()
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_who_came_first_gets_the_connection_that_is_given_back() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    got: list[int] = []
+
+    async def use(number: int) -> None:
+        async with pool.connection(NONE, patiently=True):
+            got.append(number)
+
+    async with two_in_use(pool) as lent:
+        waiting = [asyncio.create_task(use(number)) for number in range(5)]
+        await asyncio.sleep(0)
+        await pool.give_back(lent.pop(), NONE)
+        await asyncio.gather(*waiting)
+    assert got == [0, 1, 2, 3, 4]
+    assert len(dial.made) == 2
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_a_long_request_does_not_wait() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        lent.append(await pool.take(NONE))
+        assert len({*lent}) == 3
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_connections_for_others_are_no_use() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool):
+        other = await pool.take(SOME, patiently=True)
+        waiting = asyncio.create_task(pool.take(NONE, patiently=True))
+        await asyncio.sleep(0)
+        await pool.give_back(other, SOME)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
+@in_loop
+async def test_who_waited_for_too_long_makes_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.remotes.p2ppool._LEAST_PATIENCE", 0.001)
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        lent.append(await pool.take(NONE, patiently=True))
+        assert len(dial.made) == 3
+
+
+@in_loop
+async def test_not_everybody_makes_one_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most as many are being made as there are."""
+    monkeypatch.setattr("shoal.remotes.p2ppool._LEAST_PATIENCE", 0.001)
+    monkeypatch.setattr("shoal.remotes.p2ppool._MOST_PATIENCE", 0.001)
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        dial.gate.clear()
+        waiting = [asyncio.create_task(pool.take(NONE, patiently=True)) for _ in range(9)]
+        await dial.has_begun(4)
+        await asyncio.sleep(0.05)
+        assert dial.begun == 4
+        dial.gate.set()
+        lent.extend(await asyncio.gather(*waiting))
+    assert len({*lent}) == 11
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_a_connection_that_broke_makes_room_for_another() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        waiting = asyncio.create_task(pool.take(NONE, patiently=True))
+        await asyncio.sleep(0)
+        broken = lent.pop()
+        await broken.aclose()
+        await pool.give_back(broken, NONE)
+        lent.append(await waiting)
+        assert lent[-1] is dial.made[2]
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_a_server_that_went_away_is_not_asked() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        waiting = asyncio.create_task(pool.take(NONE, patiently=True))
+        await asyncio.sleep(0)
+        await dial.hang_up()
+        await pool.give_back(lent.pop(), NONE)
+        lent.append(await waiting)
+        assert lent[-1] is dial.made[2]
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_who_gives_up_loses_no_connection() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        waiting = asyncio.create_task(pool.take(NONE, patiently=True))
+        await asyncio.sleep(0)
+        given = lent.pop()
+        await pool.give_back(given, NONE)
+        waiting.cancel()  # at the same moment
+        await asyncio.wait([waiting])
+        lent.append(await pool.take(NONE, patiently=True))
+        assert lent[-1] is given
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_what_is_used_up_is_not_waited_for() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        kept = lent.pop()
+        pool.used_up(NONE)
+        lent.append(await pool.take(NONE, patiently=True))
+        assert lent[-1] is dial.made[2]
+        await kept.aclose()
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_one_that_cannot_be_made_is_not_waited_for() -> None:
+    async def fail(bypass: Bypass) -> P2PConnection:
+        raise OSError("no")
+
+    pool = P2PPool(fail)
+    for _ in range(3):
+        with pytest.raises(OSError, match="no"):
+            await pool.take(NONE, patiently=True)
+    await pool.aclose()
