@@ -101,10 +101,15 @@ class ObjectStore:
 
     # Where, and whether
 
-    def candidates(self, key: Key) -> tuple[str, ...]:
-        """Give the paths where the object may be; a new one goes to the first."""
+    def candidates(self, key: Key) -> Iterator[str]:
+        """Give the paths where the object may be, one after the other."""
         settings = self.settings
-        return _candidates(self._objects_dir, settings.orders, settings.levels, key)
+        for lower in settings.orders:
+            yield f"{self._objects_dir}/{_object_file(key, lower, settings.levels)}"
+
+    def new_path(self, key: Key) -> str:
+        """Give where a new object goes: the first of candidates()."""
+        return next(self.candidates(key))
 
     def path(self, key: Key) -> str | None:
         """Give where the object is, None when there is none.
@@ -123,7 +128,7 @@ class ObjectStore:
 
     def location(self, key: Key) -> str:
         """Give where the object is, or where it would be stored."""
-        return self.path(key) or self.candidates(key)[0]
+        return self.path(key) or self.new_path(key)
 
     def present(self, key: Key) -> bool:
         """Tell whether the content is here and, with annex.thin, unmodified."""
@@ -225,7 +230,7 @@ class ObjectStore:
             return False
         freezer = self.settings.freezer
         freezer.freeze_mode(source)
-        path = self.candidates(key)[0]
+        path = self.new_path(key)
         directory = os.path.dirname(path)
         for attempt in range(_ATTEMPTS):
             try:
@@ -321,12 +326,11 @@ class ObjectStore:
 
 
 @lru_cache(maxsize=1024)  # each request asks several times for the same key
-def _candidates(
-    objects_dir: str, orders: tuple[bool, ...], levels: int, key: Key
-) -> tuple[str, ...]:
+def _object_file(key: Key, lower: bool, levels: int) -> str:
+    """Give the path of an object below the directory of all objects."""
     name = key_file(key)
-    hash_dirs = [(hash_dir_lower if lower else hash_dir_mixed)(key, levels) for lower in orders]
-    return tuple(f"{objects_dir}/{hash_dir}{name}/{name}" for hash_dir in hash_dirs)
+    hash_dir = hash_dir_lower(key, levels) if lower else hash_dir_mixed(key, levels)
+    return f"{hash_dir}{name}/{name}"
 
 
 def _size_of(path: str) -> int:

@@ -60,7 +60,6 @@ class LocalDisk:
         repository: Repository | None = None,
         *,
         keeps_reserve: bool = True,
-        alone: bool = False,
     ) -> None:
         self._path = path
         self._uuid = uuid
