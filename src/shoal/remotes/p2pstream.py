@@ -52,7 +52,7 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import Chunk, Content
+from shoal.remotes.content import AT_ONCE, SMALL, Chunk, Content, MemoryContent
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
@@ -86,7 +86,7 @@ class P2PStreamRemote(Remote):
         await self._pool.aclose()
 
     def _connection(self, caller: Caller) -> AbstractAsyncContextManager[P2PConnection]:
-        return self._pool.connection(_bypass(caller))
+        return self._pool.connection(_bypass(caller), patiently=True)
 
     def _unexpected(self, answer: Event) -> RemoteUnavailable:
         """Give the error for an answer that says why there is none."""
@@ -178,6 +178,7 @@ class P2PStreamRemote(Remote):
             raise
         finally:
             if left_locked:
+                self._pool.used_up(bypass)
                 self._linger(connection)
             else:
                 await self._pool.give_back(connection, bypass)
@@ -199,7 +200,8 @@ class P2PStreamRemote(Remote):
     async def _retrieve(
         self, key: Key, offset: int, file: str, caller: Caller
     ) -> AsyncIterator[Content]:
-        async with self._connection(caller) as connection:
+        lent = self._pool.connection(_bypass(caller), patiently=_is_small(key))
+        async with lent as connection:
             answer = await connection.ask(Get(offset, _encoded(file), key))
             if isinstance(answer, Error):
                 if not await self._is_present(connection, key):
@@ -209,9 +211,14 @@ class P2PStreamRemote(Remote):
                 raise self._unexpected(answer)
             if answer.length == 0:
                 await self._check_empty(connection, key, offset)
-                yield _Download(connection, 0, offset, ended=True)
+                yield MemoryContent(b"", offset)
                 return
-            yield _Download(connection, answer.length, offset)
+            if answer.length > AT_ONCE:
+                yield _Download(connection, answer.length, offset)
+                return
+            data = b"".join([bytes(chunk) async for chunk in connection.payload()])
+            small = _Small(data, offset, valid=await connection.end_payload())
+        yield small
 
     async def _check_empty(self, connection: P2PConnection, key: Key, offset: int) -> None:
         """Nothing was sent: is there no more, or no content? Version 0 does not tell."""
@@ -228,7 +235,7 @@ class P2PStreamRemote(Remote):
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
         bypass = _bypass(caller)
-        connection = await self._pool.take(bypass)
+        connection = await self._pool.take(bypass, patiently=_is_small(key))
         upload = _Upload(self, self._pool, connection, bypass, key)
         try:
             answer = await connection.ask(Put(_encoded(file), key))
@@ -332,11 +339,9 @@ class _Upload(Upload):
 class _Download(Content):
     """The payload of an answer to GET."""
 
-    def __init__(
-        self, connection: P2PConnection, size: int, offset: int, *, ended: bool = False
-    ) -> None:
+    def __init__(self, connection: P2PConnection, size: int, offset: int) -> None:
         self._connection = connection
-        self._valid: bool | None = True if ended else None
+        self._valid: bool | None = None
         self.offset = offset
         self.size: int = size
 
@@ -352,12 +357,28 @@ class _Download(Content):
         return bool(self._valid)
 
 
+class _Small(MemoryContent):
+    """A payload that came as a whole, so that its connection is free again."""
+
+    def __init__(self, whole: bytes, offset: int, *, valid: bool) -> None:
+        super().__init__(whole, offset)
+        self._valid = valid
+
+    async def confirm(self) -> bool:
+        return self._valid
+
+
 async def _keep_locked(connection: P2PConnection) -> None:
     """Hold the connection open for as long as somebody may count on its lock."""
     try:
         await asyncio.sleep(RETENTION)
     finally:
         await connection.aclose()
+
+
+def _is_small(key: Key) -> bool:
+    """Tell whether the content goes by in no time."""
+    return key.size is not None and key.size <= SMALL
 
 
 def _bypass(caller: Caller) -> Bypass:
