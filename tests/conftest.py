@@ -28,6 +28,25 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path / "world")
 
 
+@pytest.fixture(scope="module")
+def module_patch() -> Iterator[pytest.MonkeyPatch]:
+    """Changes that last as long as the tests of one file."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def shared_world(
+    tmp_path_factory: pytest.TempPathFactory, module_patch: pytest.MonkeyPatch
+) -> World:
+    """A world for all tests of one file, for what takes long to make. Each test uses names of
+    its own in it."""
+    home = tmp_path_factory.mktemp("home")
+    for name, value in isolated_environment(home).items():
+        module_patch.setenv(name, value)
+    return World(home / "world")
+
+
 @pytest.fixture
 def close_repositories(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Close every repository that the test opened, so that no git process is left running."""

@@ -1,132 +1,174 @@
-"""Three gateways in a triangle, as processes, with real git-annex clients."""
+"""Three gateways in a triangle, as processes, with real git-annex clients.
+
+Each gateway has a network of its own where that is possible, so that a link that is cut swallows
+what is sent; else relays on one machine stand for the links. The tests are the same.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from itertools import permutations
 
 import pytest
 
 from tests.support.federation import Federation, make_federation, running
 from tests.support.gateway import objects_of
+from tests.support.links import RelayLinks, best_links
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 TRIANGLE = {"ams": ["nyc", "lon"], "nyc": ["ams", "lon"], "lon": ["ams", "nyc"]}
 NODES = ["node-ams", "node-nyc", "node-lon"]
+SIZE = 3_000_000
 
 
-@pytest.fixture
-def triangle(world: World) -> Iterator[Federation]:
-    federation = make_federation(world, TRIANGLE)
-    with running(federation):
-        yield federation
+@pytest.fixture(scope="module")
+def triangle(shared_world: World) -> Iterator[Federation]:
+    links = best_links(TRIANGLE)
+    try:
+        federation = make_federation(shared_world, TRIANGLE, links)
+        with running(federation):
+            yield federation
+    finally:
+        links.close()
 
 
-def soon(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for what is to happen within seconds, in another process."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+@pytest.fixture(autouse=True)
+def _says_which_links(
+    triangle: Federation, record_property: Callable[[str, object], None]
+) -> Iterator[None]:
+    """Whoever reads the results shall know what was tested."""
+    record_property("links", triangle.links.kind)
+    print(f"the links are {triangle.links.kind}")
+    yield
+    triangle.links.mend()
 
 
 def known_soon(triangle: Federation, key: str, nodes: list[str]) -> None:
     """Wait until all gateways know where a key is."""
-    soon(lambda: all(triangle.logged(name, key) == nodes for name in triangle.gateways))
+    wait_until(lambda: all(triangle.logged(name, key) == nodes for name in triangle.gateways), 90)
 
 
-def tree_of(world: World, repo: Path) -> str:
-    return world.git(repo, "rev-parse", "git-annex^{tree}")
+def tree_of(triangle: Federation, name: str) -> str:
+    return triangle.world.git(triangle.gateways[name].path, "rev-parse", "git-annex^{tree}")
 
 
-def cut_in_mid_upload(world: World, triangle: Federation, client: Path) -> None:
-    """The third gateway passes the upload on; what the answer says is true."""
-    key = world.add(client, "f", os.urandom(3_000_000))
-    triangle.relays["ams", "nyc"].cut_after(1_000_000)
-    world.annex(client, "copy", "--to=origin-mycluster", "f")
-    assert triangle.relays["ams", "nyc"].is_cut
-    assert triangle.holders(key) == NODES
-    assert triangle.logged("ams", key) == NODES
-    assert triangle.logged("client", key) == NODES
+def passed(triangle: Federation) -> int:
+    """Give how many bytes have passed between gateways so far."""
+    return sum(triangle.links.passed(*pair) for pair in permutations(TRIANGLE, 2))
 
 
-def test_a_triangle(world: World, triangle: Federation) -> None:
-    client = triangle.client("client", of="ams")
-    small, large = b"small content", os.urandom(3_000_000)
-    keys = [world.add(client, "small", small), world.add(client, "large", large)]
-    world.annex(client, "copy", "--to=origin-mycluster", ".")
-    for key in keys:
-        assert triangle.holders(key) == NODES
-        known_soon(triangle, key, NODES)
-    world.annex(client, "drop", "--numcopies=1", ".")
-    world.annex(client, "get", "--from=origin-nyc-node-nyc", "large")
-    assert (client / "large").read_bytes() == large
-    other = triangle.client("other", of="lon")
-    world.annex(other, "checkpresentkey", keys[0], "origin-mycluster")
-    world.git(client, "push", "-q", "origin", "HEAD:refs/heads/files")
-    world.annex(client, "get", "small")
-    world.annex(client, "drop", "--from=origin-mycluster", ".")
-    for key in keys:
-        assert triangle.holders(key) == []
-        known_soon(triangle, key, [])
-    cut_in_mid_upload(world, triangle, client)
-    log = world.git(triangle.gateways["lon"].path, "cat-file", "-p", "git-annex:proxy.log")
+def test_an_upload_to_any_reaches_all_once(triangle: Federation) -> None:
+    for name in TRIANGLE:
+        world = triangle.at(name)
+        client = triangle.client(f"of-{name}", of=name)
+        data = os.urandom(SIZE)
+        keys = [world.add(client, "small", name.encode()), world.add(client, "large", data)]
+        before = passed(triangle)
+        world.annex(client, "copy", "--to=origin-mycluster", ".")
+        sent = passed(triangle) - before
+        for key in keys:
+            assert triangle.holders(key) == NODES
+        assert 2 * SIZE < sent < 2.5 * SIZE
+        for key in keys:
+            assert triangle.logged(client.name, key) == NODES
+            known_soon(triangle, key, NODES)
+        other = "lon" if name == "nyc" else "nyc"
+        world.annex(client, "drop", "--numcopies=1", ".")
+        world.annex(client, "get", f"--from=origin-{other}-node-{other}", "large")
+        assert (client / "large").read_bytes() == data
+        world.annex(client, "get", "small")
+        world.annex(client, "drop", "--from=origin-mycluster", ".")
+        for key in keys:
+            assert triangle.holders(key) == []
+            known_soon(triangle, key, [])
+
+
+def test_nodes_have_one_name_each(triangle: Federation) -> None:
+    log = triangle.world.git(triangle.gateways["lon"].path, "cat-file", "-p", "git-annex:proxy.log")
     names = {word.split(":")[1] for word in log.split() if ":" in word}
     assert names == {f"{name}-node-{name}" for name in TRIANGLE} | {*NODES, "mycluster"}
 
 
-def test_a_split_network_grows_together(world: World, triangle: Federation) -> None:
+def test_a_link_that_is_cut_in_mid_upload(triangle: Federation) -> None:
+    """The report is true. Where the cut is noticed on both sides the third gateway passes the
+    upload on; else the one that was cut off still waits for the rest of the first."""
+    links, world = triangle.links, triangle.at("ams")
+    client = triangle.client("cut", of="ams")
+    key = world.add(client, "f", os.urandom(SIZE))
+    links.when_passed("ams", "nyc", SIZE // 3, partial(links.cut, "ams", "nyc"))
+    world.annex(client, "copy", "--to=origin-mycluster", "f")
+    assert links.is_cut("ams", "nyc")
+    there = triangle.holders(key)
+    assert there in (NODES, ["node-ams", "node-lon"])
+    assert triangle.logged("ams", key) == triangle.logged(client.name, key) == there
+    links.mend()
+    known_soon(triangle, key, there)
+    world.annex(client, "drop", "--from=origin-mycluster", "f")
+    assert triangle.holders(key) == []
+    known_soon(triangle, key, [])
+
+
+def test_a_split_network_grows_together(triangle: Federation) -> None:
     """Nobody reaches lon. What is stored on both sides meanwhile is known to all in the end."""
+    ams, lon = triangle.at("ams"), triangle.at("lon")
     here, there = triangle.client("here", of="ams"), triangle.client("there", of="lon")
     for name in ("ams", "nyc"):
-        triangle.cut(name, "lon")
-        for pair in ((name, "lon"), ("lon", name)):
-            world.git(
-                triangle.gateways[pair[0]].path, "config", f"remote.{pair[1]}.url", "/nowhere"
-            )
-    first, second = world.add(here, "f", b"first"), world.add(there, "g", b"second")
-    world.annex(here, "copy", "--to=origin-mycluster", "f")
-    world.annex(there, "copy", "--to=origin-mycluster", "g")
+        triangle.links.cut(name, "lon")
+    first, second = ams.add(here, "f", b"first"), lon.add(there, "g", b"second")
+    ams.annex(here, "copy", "--to=origin-mycluster", "f")
+    lon.annex(there, "copy", "--to=origin-mycluster", "g")
     assert triangle.holders(first) == ["node-ams", "node-nyc"]
     assert triangle.holders(second) == ["node-lon"]
-    absent = world.run(
+    absent = ams.run(
         "git-annex", "checkpresentkey", second, "origin-mycluster", cwd=here, check=False
     )
     assert absent.returncode == 1
-    soon(lambda: triangle.logged("nyc", first) == ["node-ams", "node-nyc"])
-    triangle.mend()
-    for name in ("ams", "nyc"):
-        for pair in ((name, "lon"), ("lon", name)):
-            path = triangle.gateways[pair[1]].path
-            world.git(triangle.gateways[pair[0]].path, "config", f"remote.{pair[1]}.url", path)
+    wait_until(lambda: triangle.logged("nyc", first) == ["node-ams", "node-nyc"])
+    triangle.links.mend()
     known_soon(triangle, first, ["node-ams", "node-nyc"])
     known_soon(triangle, second, ["node-lon"])
-    world.annex(here, "fsck", "--fast", "--from=origin-mycluster", "--key", second)
-    soon(lambda: len({tree_of(world, each.path) for each in triangle.gateways.values()}) == 1)
+    ams.annex(here, "fsck", "--fast", "--from=origin-mycluster", "--key", second)
+    wait_until(lambda: len({tree_of(triangle, name) for name in TRIANGLE}) == 1, 60)
 
 
-def test_a_gateway_that_is_killed_in_mid_upload(world: World, triangle: Federation) -> None:
+@pytest.mark.parametrize("killed", ["nyc", "ams"])
+def test_a_gateway_that_is_killed_in_mid_upload(triangle: Federation, killed: str) -> None:
     """The client hears of a failure, or of copies that are there."""
-    client = triangle.client("client", of="ams")
-    for killed in ("nyc", "ams"):
-        key = world.add(client, killed, os.urandom(3_000_000))
-        relay, server = triangle.relays["ams", "nyc"], triangle.gateways[killed]
-        relay.when_passed(1_000_000, partial(server.stop, signal.SIGKILL))
-        words = ["git-annex", "move", "--to=origin-mycluster", killed]
-        done = world.run(*words, cwd=client, check=False)
-        assert server.process is None
-        if killed == "nyc":
-            assert done.returncode == 0
-            assert triangle.holders(key) == ["node-ams", "node-lon"]
-            assert triangle.logged("client", key) == triangle.holders(key)
-        else:
-            assert done.returncode == 1
-            assert objects_of(client, key)
-        server.start()
-        world.annex(client, "move", "--to=origin-mycluster", killed)
-        assert "node-ams" in triangle.holders(key)
-        assert objects_of(client, key) == []
+    world, server = triangle.at("ams"), triangle.gateways[killed]
+    client = triangle.client(f"killing-{killed}", of="ams")
+    key = world.add(client, "f", os.urandom(SIZE))
+    kill = partial(server.stop, signal.SIGKILL)
+    triangle.links.when_passed("ams", "nyc", SIZE // 3, kill)
+    done = world.run("git-annex", "move", "--to=origin-mycluster", "f", cwd=client, check=False)
+    wait_until(lambda: server.process is None)
+    if killed == "nyc":
+        assert done.returncode == 0
+        assert triangle.holders(key) == ["node-ams", "node-lon"]
+        assert triangle.logged(client.name, key) == triangle.holders(key)
+    else:
+        assert done.returncode == 1
+        assert objects_of(client, key)
+    server.start("--wideopen", "--jobs=16", "--git")
+    world.annex(client, "move", "--to=origin-mycluster", "f")
+    assert "node-ams" in triangle.holders(key)
+    assert objects_of(client, key) == []
+
+
+def test_relays_are_links_as_well(world: World) -> None:
+    """What is used where networks cannot be made; the cut is noticed at once on both sides."""
+    links = RelayLinks(TRIANGLE)
+    try:
+        federation = make_federation(world, TRIANGLE, links)
+        with running(federation):
+            client = federation.client("client", of="ams")
+            key = world.add(client, "f", os.urandom(SIZE))
+            links.when_passed("ams", "nyc", SIZE // 3, partial(links.cut, "ams", "nyc"))
+            world.annex(client, "copy", "--to=origin-mycluster", "f")
+            assert links.is_cut("ams", "nyc")
+            assert federation.holders(key) == federation.logged("client", key) == NODES
+    finally:
+        links.close()

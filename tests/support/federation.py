@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.gateway import Gateway, objects_of, served
-from tests.support.relay import Relay
+from tests.support.links import Links
 from tests.support.world import World
 
 
 @dataclass
+class Placed(World):
+    """A world in which commands are run at one place of a network."""
+
+    at: tuple[str, ...] = ()
+
+    def run(
+        self, *words: str | Path, cwd: Path | None = None, check: bool = True, data: bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
+        return World.run(self, *self.at, *words, cwd=cwd, check=check, data=data)
+
+
+@dataclass
 class Federation:
-    """Gateways by name; `relays` has what each sends to another, by the pair of names."""
+    """Gateways by name, and the links between them."""
 
     world: World
     gateways: dict[str, Gateway]
-    relays: dict[tuple[str, str], Relay]
+    links: Links
     cluster: str
+
+    def at(self, name: str) -> World:
+        """Give the world as it is where a gateway is: its clients are there, too."""
+        return Placed(self.world.root, self.links.words_at(name))
 
     @property
     def nodes(self) -> list[Path]:
@@ -47,20 +64,12 @@ class Federation:
         known = {row["uuid"] for row in json.loads(said)["whereis"]} if said.strip() else set()
         return [node for node, uuid in self.uuids().items() if uuid in known]
 
-    def cut(self, one: str, other: str) -> None:
-        for pair in ((one, other), (other, one)):
-            self.relays[pair].cut()
-
-    def mend(self) -> None:
-        for relay in self.relays.values():
-            relay.mend()
-
     def client(self, name: str, of: str) -> Path:
         """Clone a gateway for a real git-annex client that uses it over HTTP."""
         return self.gateways[of].client(name)
 
 
-def make_federation(world: World, graph: Mapping[str, Iterable[str]]) -> Federation:
+def make_federation(world: World, graph: Mapping[str, Iterable[str]], links: Links) -> Federation:
     """Make gateways that ask each other as `graph` says; the first begins the cluster."""
     names = list(graph)
     first = world.make(names[0])
@@ -70,20 +79,23 @@ def make_federation(world: World, graph: Mapping[str, Iterable[str]]) -> Federat
         gateways[name] = Gateway(world, _clone(world, first, name), "", [])
     for name, gateway in gateways.items():
         gateway.log = world.root / f"{name}.log"
+        gateway.port, gateway.at = links.port_of(name), links.words_at(name)
         gateway.nodes.append(_add_node(world, gateway.path, f"node-{name}"))
-    relays = {}
     for name, others in graph.items():
         for other in others:
-            relay = relays[name, other] = Relay(gateways[other].port)
-            _know(world, gateways[name].path, other, gateways[other].path, relay.here)
+            address = links.address(name, other)
+            _know(world, gateways[name].path, other, gateways[other].path, address)
     world.run("shoal", "initcluster", "mycluster", cwd=first)
     world.run("shoal", "updatecluster", cwd=first)
     cluster = world.git(first, "config", "annex.cluster.mycluster")
     for name in [*names[1:], *names, *names]:
         _update(world, gateways[name].path, graph[name], cluster)
-    for gateway in gateways.values():
+    for name, gateway in gateways.items():
         gateway.cluster = cluster
-    return Federation(world, gateways, relays, cluster)
+        for other in graph[name]:  # from now on git goes there over HTTP as well
+            url = f"http://{links.address(name, other)}/"
+            world.git(gateway.path, "config", f"remote.{other}.url", url)
+    return Federation(world, gateways, links, cluster)
 
 
 def _clone(world: World, first: Path, name: str) -> Path:
@@ -105,12 +117,13 @@ def _add_node(world: World, gateway: Path, name: str) -> Path:
     return node
 
 
-def _know(world: World, here: Path, name: str, there: Path, port: int) -> None:
+def _know(world: World, here: Path, name: str, there: Path, address: str) -> None:
+    """Let a gateway use another at HOST:PORT. It does not wait for it for long."""
     world.git(here, "remote", "add", name, there)
-    world.git(
-        here, "config", f"remote.{name}.annexUrl", f"annex+http://127.0.0.1:{port}/git-annex/"
-    )
+    world.git(here, "config", f"remote.{name}.annexUrl", f"annex+http://{address}/git-annex/")
     world.git(here, "config", f"remote.{name}.annex-uuid", world.git(there, "config", "annex.uuid"))
+    for time in ("answer", "stall"):
+        world.git(here, "config", f"shoal.node-{time}-time", "4")
 
 
 def _update(world: World, here: Path, others: Iterable[str], cluster: str) -> None:
@@ -127,7 +140,6 @@ def running(federation: Federation, *names: str) -> Iterator[None]:
     """Serve gateways, all by default, while the context is open."""
     with contextlib.ExitStack() as stack:
         for name in names or federation.gateways:
-            stack.enter_context(served(federation.gateways[name]))
-        for relay in federation.relays.values():
-            stack.callback(relay.close)
+            server = federation.gateways[name]
+            stack.enter_context(served(server, "--wideopen", "--jobs=16", "--git"))
         yield

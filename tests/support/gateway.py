@@ -34,6 +34,7 @@ class Gateway:
     nodes: list[Path]
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    at: tuple[str, ...] = ()  # words that run a command in the network where it is served
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,7 +49,8 @@ class Gateway:
 
     def start(self, *options: str, program: str = "shoal") -> None:
         """Start the server and wait until it takes connections."""
-        words = [program, "p2phttp", "--bind=127.0.0.1", f"--port={self.port}"]
+        bind = "0.0.0.0" if self.at else "127.0.0.1"
+        words = [*self.at, program, "p2phttp", f"--bind={bind}", f"--port={self.port}"]
         words += list(options or ("--wideopen", "--jobs=16"))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -58,11 +60,20 @@ class Gateway:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended: {self.log.read_text()}")
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            if self._answers():
                 return
             time.sleep(0.02)
         raise AssertionError("the server did not start")
+
+    def _answers(self) -> bool:
+        """Tell whether it takes connections."""
+        if self.at:
+            probe = ["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}"]
+            return subprocess.run([*self.at, *probe], stderr=subprocess.DEVNULL).returncode == 0
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            return True
+        return False
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         """End the server; give it time to finish unless it is killed."""

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 
 class Relay:
@@ -17,8 +18,8 @@ class Relay:
         self.here: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._left: int | None = None  # bytes that pass, towards the target, before the event
-        self._event: Callable[[], None] = self.cut
+        self._watch: _Watch | None = None
+        self.sent = {"to": 0, "from": 0}  # bytes, to the target and back
         self.is_cut = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -34,12 +35,13 @@ class Relay:
         """Cut when so many more bytes have passed towards the target."""
         self.when_passed(count, self.cut)
 
-    def when_passed(self, count: int, event: Callable[[], None]) -> None:
-        """Call `event` once when so many more bytes have passed towards the target."""
-        self._left, self._event = count, event
+    def when_passed(self, count: int, event: Callable[[], None], side: str = "to") -> None:
+        """Call `event` once when so many more bytes have passed `to` the target, or `from` it; or
+        when it begins to `answer` after that, before anybody sees its answer."""
+        self._watch = _Watch(side, count, event)
 
     def mend(self) -> None:
-        self._left = None
+        self._watch = None
         self.is_cut = False
 
     def close(self) -> None:
@@ -63,22 +65,37 @@ class Relay:
                 continue
             with self._lock:
                 self._open |= {client, server}
-            for pair in ((client, server, True), (server, client, False)):
+            for pair in ((client, server, "to"), (server, client, "from")):
                 threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, side: str) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                if counts and self._left is not None:
-                    self._left -= len(data)
-                    if self._left < 0:
-                        self._left = None
-                        self._event()
+                self.sent[side] += len(data)
+                watch = self._watch
+                if watch is not None and watch.is_due(side, len(data)):
+                    self._watch = None
+                    watch.event()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
             return
         _end(source)
         _end(sink)
+
+
+@dataclass
+class _Watch:
+    side: str
+    left: int  # bytes
+    event: Callable[[], None]
+
+    def is_due(self, side: str, count: int) -> bool:
+        """Take note of bytes that pass; tell whether this is the moment."""
+        answers = self.side == "answer"
+        if side == ("to" if answers else self.side):
+            self.left -= count
+            return self.left < 0 and not answers
+        return answers and self.left <= 0
 
 
 def _end(connection: socket.socket) -> None:
