@@ -13,6 +13,7 @@ from dataclasses import dataclass
 _END_OF_CHUNKS = b"0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _GOOD = (b"HTTP/1.1 200 ", b"HTTP/1.1 206 ")
+_ANY = (b"HTTP/1.1 ",)
 _LONGEST_WAIT = 120  # seconds for any answer
 _PIECE = 1 << 16  # bytes; for more than twice that, each read would map fresh memory
 
@@ -120,7 +121,8 @@ class Rate:
 
 
 class _Kept:
-    """One of many kept connections, on which one request after the other is made."""
+    """One of many kept connections, on which one request after the other is made. The server
+    has accepted it, and answered a request to which the answer is 404."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -129,22 +131,25 @@ class _Kept:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, longest_wait)
         self._got = b""
         self._size = 0  # bytes of the whole answer; 0: not known yet, -1: its end will tell
+        self.send(request_bytes("GET", "/"))
+        while not self.receive(_ANY):
+            pass
 
     def send(self, request: bytes) -> None:
         self._got, self._size = b"", 0
         self.socket.sendall(request)
 
-    def receive(self) -> bool:
+    def receive(self, good: tuple[bytes, ...] = _GOOD) -> bool:
         """Take what came; tell whether that was the end of an answer.
 
-        Raises AssertionError when the status is not 200 or 206.
+        Raises AssertionError when it does not begin with any of `good`.
         """
         piece = self.socket.recv(_PIECE)
         if not piece:
             raise ConnectionError(f"closed in the middle of an answer: {self._got[:300]!r}")
         self._got = self._got + piece if self._got else piece
         if not self._size and (end := self._got.find(b"\r\n\r\n")) > 0:
-            if not self._got.startswith(_GOOD):
+            if not self._got.startswith(good):
                 raise AssertionError(f"{self._got[:300]!r}")
             length = _LENGTH.search(self._got, 0, end + 2)
             self._size = -1 if length is None else end + 4 + int(length[1])
@@ -156,7 +161,7 @@ class _Kept:
 def run_requests(port: int, requests: Sequence[bytes], connections: int) -> Rate:
     """Make all `requests`, shared out over `connections` at once, each on a kept connection.
 
-    The clock starts when all are connected. One thread does it all: threads would compete for
+    The clock starts when the server has answered on all connections. One thread does it all: threads would compete for
     the processor with the server, and with each other for the interpreter. With a single
     connection reading is waiting: to ask first which one can be read would only take time.
     """

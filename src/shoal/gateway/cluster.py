@@ -88,6 +88,7 @@ class ClusterRemote(Remote):
         self._plain = Reach(self._nodes)  # of requests that no other gateway takes part in
         self._is_alone = not self._gateways and all(node.via is None for node in nodes)
         self._gateway = gateway
+        self._itself = Caller(gateway, frozenset({gateway}))
         self._records = records
         self._patience = patience
         self._unwanted = unwanted
@@ -396,6 +397,8 @@ class ClusterRemote(Remote):
 
     def _caller(self, caller: Caller) -> Caller:
         """Give who asks the nodes: this gateway, which shall not be asked in turn."""
+        if not caller.bypass:
+            return self._itself
         return Caller(self._gateway, caller.bypass | {self._gateway})
 
     def _kept(self, key: Key, reach: Reach) -> frozenset[UUID] | None:

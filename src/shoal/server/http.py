@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 from aiohttp import web
 from aiohttp.http import HttpRequestParser, HttpVersion11, RawRequestMessage
@@ -21,6 +21,8 @@ from shoal.server.options import Limits
 
 _LINGER = 30.0  # seconds for which the rest of an unwanted body is read and dropped
 _SILENCE = 2.0  # seconds without any of it after which that ends
+_FEW = 64 << 10  # bytes that are read at once when there are few: for more than twice as many
+_MANY = 256 << 10  # the allocator would map memory, and unmap it after each request
 
 
 class Answering(Protocol):
@@ -52,6 +54,12 @@ async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamRes
                     await request.content.readany()
     except (TimeoutError, web.RequestPayloadError, ConnectionError):
         pass  # enough, or nobody is there any more
+
+
+class _Reading(Protocol):
+    """What asyncio's transports for sockets are besides: `max_size` bytes are read at once."""
+
+    max_size: int
 
 
 class Connection(web.RequestHandler):
@@ -114,6 +122,9 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take what came. A body that cannot be read on ends at once: aiohttp would only
         answer the next request with 400, and leave whoever reads the body waiting."""
+        if self.transport is not None:
+            more = _MANY if len(data) >= _FEW else _FEW  # as of the body of an upload
+            cast(_Reading, self.transport).max_size = more
         waiter, self._waiter = self._waiter, None  # who waits for what is not answered at once
         super().data_received(data)
         self._waiter = waiter

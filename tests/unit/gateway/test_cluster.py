@@ -181,6 +181,17 @@ def test_absence_at_once_takes_the_word_of_all_nodes() -> None:
     assert rig.cluster.present_at_once(KEY) is None
 
 
+@pytest.mark.parametrize("silent", [0, 1])
+def test_who_cannot_say_at_once_does_not_matter_when_another_has_the_key(silent: int) -> None:
+    rig = quick_cluster(2)
+    key = rig.give(DATA, 1, 2)
+    rig.remotes[silent].at_once = False
+    assert rig.cluster.present_at_once(key) is True
+    for remote in rig.remotes:
+        remote.objects.clear()
+    assert rig.cluster.present_at_once(key) is None
+
+
 @in_loop
 async def test_what_the_log_does_not_know_is_not_said_at_once() -> None:
     rig = quick_cluster()

@@ -95,6 +95,41 @@ async def test_a_request_with_a_body_is_read_to_its_end() -> None:
             assert (await read_answer(reader)).body == b'{"present":true}'
 
 
+@in_loop
+async def test_each_answer_has_its_own_second_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads that are alike are made once."""
+    now = 1_000_000_000.0
+    monkeypatch.setattr("shoal.server.answers.time.time", lambda: now)
+    remote = remote_with_data()
+    longer = remote.put(DATA + b"!")
+    async with serving(remote) as server:
+        for second in ("40", "40", "41"):
+            now = 1_000_000_000.0 + (second == "41")
+            for key, content in ((KEY, DATA), (longer, DATA + b"!")):
+                answer = await server.get(key)
+                assert answer.headers["date"] == f"Sun, 09 Sep 2001 01:46:{second} GMT"
+                assert (answer.complete, answer.body) == (True, content)
+                assert answer.headers["x-git-annex-data-length"] == str(len(content))
+
+
+@in_loop
+async def test_who_asks_is_read_from_each_request() -> None:
+    """Also when what was read before is kept."""
+    remote = remote_with_data()
+    async with serving(remote) as server:
+        for client, status in (("a", 200), ("b%20", 400), ("[Yg==]", 200), ("a", 200), ("", 400)):
+            path = server.path("checkpresent", key=KEY, clientuuid=client)
+            assert (await server.ask("POST", path, b"")).status == status
+        path = server.path("checkpresent", key=KEY, clientuuid="a", bypass="c")
+        assert (await server.ask("POST", path, b"")).status == 200
+    assert [(c.uuid, [*c.bypass]) for c in remote.callers] == [
+        ("a", []),
+        ("b", []),
+        ("a", []),
+        ("a", ["c"]),
+    ]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 @in_loop
 async def test_requests_that_come_together_are_answered_in_order(at_once: bool) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from shoal.server.http import Server
 from shoal.server.options import Limits
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote
@@ -98,3 +99,32 @@ async def test_an_upgrade_is_not_taken() -> None:
         headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
         answer = await server.ask("POST", server.path("gettimestamp"), b"", headers)
         assert answer.status == 200
+
+
+class _Transport(asyncio.Transport):
+    """Where nothing goes."""
+
+    max_size = 1
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@in_loop
+async def test_much_is_read_at_once_only_while_much_comes() -> None:
+    async with serving(MemoryRemote()) as server:
+        connection = Server(server.app, Limits())()
+        transport = _Transport()
+        connection.connection_made(transport)
+        connection.data_received(b"POST /git-annex HTTP/1.1\r\nHost: x\r\n")
+        few = transport.max_size
+        connection.data_received(b"Transfer-Encoding: chunked\r\n\r\n20000\r\n" + bytes(few))
+        assert transport.max_size > few
+        connection.data_received(bytes(0x20000 - few) + b"\r\n")
+        assert transport.max_size > few
+        connection.data_received(b"0\r\n\r\n")
+        assert transport.max_size == few
+        connection.connection_lost(None)
