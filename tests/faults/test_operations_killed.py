@@ -23,7 +23,7 @@ from tests.support.world import World
 
 BALANCED = "balanced=nodes:2"
 KILLS = 6
-LATEST = 400  # changes of the disk, after which it may be over
+LATEST = 250  # changes of the disk, after which it may be over
 
 
 def killed_at(gateway: Gateway, change: int, *words: str) -> bool:

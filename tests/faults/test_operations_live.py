@@ -1,12 +1,14 @@
-"""Rebalance, drain and heal on a cluster in use: uploads and downloads go on, a disk goes away,
-the server is killed. Nothing is lost, and running the command again completes the work."""
+"""Rebalance, drain and heal on a cluster in use: uploads and downloads go on, a disk goes away, a
+node, the server and the operation are killed. Nothing is lost, and running the command again
+completes the work."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -22,6 +24,7 @@ from tests.support.quick_cluster import (
     make_cluster,
     some_contents,
     traffic,
+    uuid_of,
     want,
     want_all,
 )
@@ -65,31 +68,61 @@ def run(gateway: Gateway, *words: str) -> tuple[int, str]:
     return begin(gateway, *words).end()
 
 
-def kill_the_server(gateway: Gateway) -> None:
-    gateway.stop(signal.SIGKILL)
-    gateway.start()
+Strike = Callable[[Running, Sequence[str]], None]
+"""Disturbs an operation, with these words, that is at work; returns when all is up again."""
 
 
-def lose_a_disk(gateway: Gateway) -> None:
-    gateway.take_away(gateway.nodes[0])
+@contextmanager
+def disk_and_server(gateway: Gateway) -> Iterator[Strike]:
+    """A disk goes away, and the server is killed. The operation does what it can."""
 
-
-DISTURBANCES = [lose_a_disk, kill_the_server]
-
-
-def disturbed(
-    gateway: Gateway, going_on: Traffic, disturb: Callable[[Gateway], None], *words: str
-) -> None:
-    """Run an operation that is disturbed in the middle, then again until it is complete."""
-    operation = begin(gateway, *words, "--limit-rate=500kB")
-    wait_until(operation.is_at_work)
-    assert going_on.stored
-    disturb(gateway)
-    code, shown = operation.end()
-    if disturb is lose_a_disk:
+    def strike(operation: Running, words: Sequence[str]) -> None:
+        gateway.take_away(gateway.nodes[0])
+        gateway.stop(signal.SIGKILL)
+        gateway.start()
+        code, shown = operation.end()
         assert code == 1, shown
         assert "Traceback" not in shown
         gateway.bring_back(gateway.nodes[0])
+
+    yield strike
+
+
+@contextmanager
+def node_and_operation(gateway: Gateway) -> Iterator[Strike]:
+    """A node with a server of its own is killed. When the operation has noticed, it is killed,
+    too, and run again without the node."""
+    node = Gateway(gateway.world, gateway.nodes[0], uuid_of("node1"), [])
+
+    def strike(operation: Running, words: Sequence[str]) -> None:
+        node.stop(signal.SIGKILL)
+        wait_until(lambda: "node1 is no longer available" in operation.shown())
+        operation.process.kill()
+        assert operation.end()[0] == -signal.SIGKILL
+        _, shown = run(gateway, *words)
+        assert "node1 is not available" in shown
+        assert "Traceback" not in shown
+        node.start()
+
+    def reach(url: str) -> None:
+        gateway.world.git(gateway.path, "config", "remote.node1.url", url)
+
+    with served(node):
+        reach(node.url)
+        yield strike
+    reach(str(node.path))
+
+
+TROUBLES = [disk_and_server, node_and_operation]
+Trouble = Callable[[Gateway], AbstractContextManager[Strike]]
+
+
+def disturbed(gateway: Gateway, going_on: Traffic, strike: Strike, *words: str) -> None:
+    """Run an operation that is disturbed in the middle, then again until it is complete."""
+    wait_until(lambda: going_on.stored > 0 < going_on.fetched)
+    operation = begin(gateway, *words, "--limit-rate=300kB")
+    wait_until(operation.is_at_work)
+    strike(operation, words)
     for _ in range(5):
         code, shown = run(gateway, *words)
         if code == 0:
@@ -102,13 +135,13 @@ def gateway(world: World) -> Gateway:
     return make_cluster(world)
 
 
-@pytest.mark.parametrize("disturb", DISTURBANCES)
-def test_rebalance(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_rebalance(gateway: Gateway, trouble: Trouble) -> None:
     contents = some_contents(Random(1), 20, 60_000)
     fill(gateway, contents, "node3")
     want_all(gateway, BALANCED)
-    with served(gateway), traffic(gateway, contents) as going_on:
-        disturbed(gateway, going_on, disturb, "rebalance")
+    with trouble(gateway) as strike, served(gateway), traffic(gateway, contents) as going_on:
+        disturbed(gateway, going_on, strike, "rebalance")
     assert going_on.wrong == []
     assert going_on.stored
     assert going_on.fetched
@@ -118,13 +151,13 @@ def test_rebalance(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None
     assert len({frozenset(logged(gateway, key)) for key in contents}) == 3
 
 
-@pytest.mark.parametrize("disturb", DISTURBANCES)
-def test_drain(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_drain(gateway: Gateway, trouble: Trouble) -> None:
     contents = some_contents(Random(2), 20, 60_000)
     want_all(gateway, BALANCED)
     fill(gateway, contents, "node2", "node3")
-    with served(gateway), traffic(gateway, contents) as going_on:
-        disturbed(gateway, going_on, disturb, "drain", "node2")
+    with trouble(gateway) as strike, served(gateway), traffic(gateway, contents) as going_on:
+        disturbed(gateway, going_on, strike, "drain", "node2")
     assert going_on.wrong == []
     node = gateway.nodes[1]
     assert not [key for key in going_on.contents if objects_of(node, key)]
@@ -135,8 +168,8 @@ def test_drain(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
     assert not [key for key in going_on.contents if objects_of(node, key)]
 
 
-@pytest.mark.parametrize("disturb", DISTURBANCES)
-def test_heal(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_heal(gateway: Gateway, trouble: Trouble) -> None:
     contents = some_contents(Random(3), 20, 60_000)
     fill(gateway, contents, "node1", "node2")
     want(gateway, node1="anything", node2="anything", node3="anything")
@@ -144,8 +177,8 @@ def test_heal(gateway: Gateway, disturb: Callable[[Gateway], None]) -> None:
         for path in objects_of(gateway.nodes[1], key):
             path.parent.chmod(0o755)
             path.unlink()
-    with served(gateway), traffic(gateway, contents) as going_on:
-        disturbed(gateway, going_on, disturb, "heal")
+    with trouble(gateway) as strike, served(gateway), traffic(gateway, contents) as going_on:
+        disturbed(gateway, going_on, strike, "heal")
     assert going_on.wrong == []
     assert_whole(gateway, going_on.contents, copies=3)
 

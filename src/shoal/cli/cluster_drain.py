@@ -57,16 +57,17 @@ async def _drain(args: argparse.Namespace, context: Context, cluster: Cluster, n
     from shoal.operations.drain import mark, what_is_left
     from shoal.operations.operation import Operation
     from shoal.operations.plan import Goal
+    from shoal.operations.replan import Planner
 
-    async with opened(context, cluster) as (fleet, up):
-        operation = Operation(fleet, cluster, up, Goal.DRAIN, leaving=frozenset({node}))
+    async with opened(context, cluster) as (fleet, attendance):
+        planner = Planner(fleet, cluster, attendance, Goal.DRAIN, frozenset({node}))
         begun = []
 
         def begin() -> None:
             mark(fleet.session.logs, node)
             begun.append(node)
 
-        code = await work_on(args, context, operation, begin)
+        code = await work_on(args, context, Operation(planner), begin)
         if not begun:
             return code
         settings = fleet.settings_of(node)

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser, duration
-from shoal.cli.clusterwork import add_pace, count, node_called
+from shoal.cli.clusterwork import add_cluster, add_pace, count, node_called
 from shoal.cli.context import Context
 from shoal.cli.limits import REACHED
 from shoal.cli.patiently import run_patiently
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("cluster", metavar="CLUSTER", nargs="?", help="by default the only one")
+    add_cluster(parser)
     parser.add_argument(
         "--node", metavar="NODE", action="append", default=[], help="only this one; may be repeated"
     )
@@ -49,9 +49,9 @@ async def _run(args: argparse.Namespace, context: Context) -> int:
     cluster = choose_cluster(context.session, args.cluster)
     chosen = [node_called(context, cluster, word) for word in args.node]
     how = Thoroughness(context.settings.fast, args.heal, args.restart, args.since)
-    async with opened(context, cluster) as (fleet, up):
+    async with opened(context, cluster) as (fleet, attendance):
         pace = pace_of(args, context)
-        planner = Planner(fleet, cluster, up, Goal.HEAL)
+        planner = Planner(fleet, cluster, attendance, Goal.HEAL)
 
         def watch(report: NodeReport) -> None:
             found = f"{report.bad} bad, {report.missing} missing"

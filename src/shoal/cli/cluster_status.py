@@ -8,6 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser, add_json, number
+from shoal.cli.clusterwork import add_cluster
 from shoal.cli.context import Context
 from shoal.cli.patiently import run_patiently
 from shoal.values.humansize import rough_size
@@ -34,7 +35,7 @@ _MEANING = {
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("cluster", metavar="CLUSTER", nargs="?", help="by default the only one")
+    add_cluster(parser)
     parser.add_argument(
         "--limit", metavar="N", type=number, default=_EXAMPLES,
         help=f"show up to N examples of keys with a problem (default {_EXAMPLES})",

@@ -20,15 +20,22 @@ if TYPE_CHECKING:
     from shoal.annex.jsonvalue import JSON
     from shoal.cli.context import Context
     from shoal.operations.apply import Pace, Step, Tally
+    from shoal.operations.attendance import Attendance
     from shoal.operations.choosing import Cluster
     from shoal.operations.fleet import Fleet
     from shoal.operations.operation import Operation
     from shoal.operations.plan import KeyPlan
     from shoal.operations.preview import Preview
+    from shoal.operations.probing import Health
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
 _SAY_YES = "say --yes to carry this out without a question, or --dry-run to see what it would do"
+
+
+def add_cluster(parser: Parser) -> None:
+    """Add the argument that says which cluster."""
+    parser.add_argument("cluster", metavar="CLUSTER", nargs="?", help="by default the only one")
 
 
 def add_pace(parser: Parser) -> None:
@@ -93,20 +100,27 @@ def node_called(context: Context, cluster: Cluster, word: str) -> UUID:
 
 
 @asynccontextmanager
-async def opened(
-    context: Context, cluster: Cluster
-) -> AsyncIterator[tuple[Fleet, frozenset[UUID]]]:
-    """Open a cluster's nodes, and give with them the repositories that answer now. Says which
-    nodes do not."""
+async def opened(context: Context, cluster: Cluster) -> AsyncIterator[tuple[Fleet, Attendance]]:
+    """Open a cluster's nodes, and give with them the repositories that can be asked. Says which
+    nodes cannot, now or later."""
+    from shoal.operations.attendance import Attendance
     from shoal.operations.fleet import Fleet
     from shoal.operations.probing import State, look_around, up
+
+    def tell(uuid: UUID, health: Health) -> None:
+        """Say that one came back, or went away."""
+        if health.state is State.UP:
+            context.out.warning(f"{fleet.name(uuid)} is available again")
+        else:
+            context.out.warning(f"{fleet.name(uuid)} is no longer available: {health.why}")
 
     async with Fleet(context.new_session, cluster.remotes) as fleet:
         health = await look_around(fleet, cluster.nodes)
         for uuid in cluster.nodes:
             if health[uuid].state is not State.UP:
                 context.out.warning(f"{cluster.names[uuid]} is not available: {health[uuid].why}")
-        yield fleet, up(health)
+        down = [uuid for uuid, one in health.items() if one.state is State.DOWN]
+        yield fleet, Attendance(fleet, up(health), down, tell=tell)
 
 
 class Shown:
@@ -120,6 +134,20 @@ class Shown:
         with self._context.out.item(Subject(key=key), command=action) as item:
             item.note(note)
             yield item
+
+
+async def work_towards(goal: str, args: argparse.Namespace, context: Context) -> int:
+    """Rebalance or heal a cluster, as the user says; give the exit code."""
+    from shoal.operations.choosing import choose_cluster
+    from shoal.operations.operation import Operation
+    from shoal.operations.plan import Goal
+    from shoal.operations.replan import Planner
+
+    cluster = choose_cluster(context.session, args.cluster)
+    async with opened(context, cluster) as (fleet, attendance):
+        planner = Planner(fleet, cluster, attendance, Goal(goal))
+        check = planner.goal is Goal.HEAL and not context.settings.fast
+        return await work_on(args, context, Operation(planner, check=check))
 
 
 async def work_on(
@@ -217,7 +245,7 @@ def _show_preview(context: Context, preview: Preview, names: Mapping[UUID, str])
         out.line("Nothing can be done." if preview.blocked else "Nothing is to be done.")
     else:
         out.line(f"{'before':>10} {'after':>10}  node")
-        for uuid, node in preview.nodes.items():
+        for uuid, node in sorted(preview.nodes.items(), key=lambda one: names.get(one[0], one[0])):
             before, after = rough_size(node.before), rough_size(node.after)
             out.line(f"{before:>10} {after:>10}  {names.get(uuid, uuid)}")
         out.line(

@@ -243,7 +243,10 @@ class _TimedRemote(ProxiedRemote):
             raise
         try:
             if task.done():
-                task.result()  # raises why it was not locked
+                try:
+                    task.result()  # raises why it was not locked
+                except (ShoalError, OSError) as error:
+                    raise self._own_node.failure(error) from error
             if not taken.is_set():
                 raise self._own_node.failure(NodeTimeout(self.info.name, "it did not lock in time"))
             yield

@@ -1,6 +1,6 @@
 """An operation on a cluster: rebalance it, drain nodes of it, or heal it.
 
-    operation = Operation(fleet, cluster, up, Goal.REBALANCE)
+    operation = Operation(Planner(fleet, cluster, attendance, Goal.REBALANCE))
     async for plan in operation.plans(): ...      # what would be done; nothing is changed
     tally = await operation.apply(show, pace)     # do it
 
@@ -10,61 +10,45 @@ There is nothing to resume: what is left to do follows from the location logs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from shoal.operations.apply import Applier, Tally, close
 from shoal.operations.plan import Goal, KeyPlan
 from shoal.operations.preview import Preview
-from shoal.operations.replan import Planner
 from shoal.operations.survey import living_keys, plans
-from shoal.operations.world import ClusterWorld
 
 if TYPE_CHECKING:
     from shoal.operations.apply import Pace, Show
-    from shoal.operations.choosing import Cluster
-    from shoal.operations.fleet import Fleet
-    from shoal.values.uuid import UUID
+    from shoal.operations.replan import Planner
+    from shoal.operations.world import ClusterWorld
 
 _PASSES = 3  # over all keys, for what came in while a pass was under way
 
 
 class Operation:
-    """Work on one cluster towards a goal. `up` are the repositories that can be asked.
+    """Work on the planner's cluster towards its goal.
 
     `check`: ask everybody who is logged to have a key whether that is so, and correct the log.
     """
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        cluster: Cluster,
-        up: Collection[UUID],
-        goal: Goal,
-        *,
-        leaving: frozenset[UUID] = frozenset(),
-        check: bool = False,
-    ) -> None:
-        self._fleet = fleet
-        self._cluster = cluster
-        self._up = frozenset(up)
-        self._goal = goal
-        self._leaving = leaving
+    def __init__(self, planner: Planner, *, check: bool = False) -> None:
+        self._planner = planner
+        self._fleet = planner.fleet
         self._check = check
-        self._planner = Planner(fleet, cluster, up, goal, leaving)
-        self.names = cluster.names
+        self.names = planner.cluster.names
         self.tally = Tally()
         """What was done so far."""
 
     async def new_preview(self) -> Preview:
         """Give a preview of the nodes as they are, to add plans to."""
         sizes = await asyncio.to_thread(self._fleet.session.preferences.sizes.sizes)
-        return Preview.of({node: sizes.get(node, 0) for node in self._cluster.nodes})
+        return Preview.of({node: sizes.get(node, 0) for node in self._planner.cluster.nodes})
 
     async def plans(self) -> AsyncIterator[KeyPlan]:
         """Give a plan for each key with which something is to be done, each as if those before
         were carried out. Nothing is changed."""
-        world = self._new_world()
+        world = self._planner.new_world()
         found = self._stream(world)
         try:
             while (plan := await asyncio.to_thread(next, found, None)) is not None:
@@ -85,8 +69,8 @@ class Operation:
         tally = self.tally = applier.tally
         for _ in range(_PASSES):
             before = tally.dropped
-            await applier.run(self._stream(self._new_world()))
-            if self._goal is not Goal.DRAIN or tally.failed or tally.dropped == before:
+            await applier.run(self._stream(self._planner.new_world()))
+            if self._planner.goal is not Goal.DRAIN or tally.failed or tally.dropped == before:
                 break
         return tally
 
@@ -94,9 +78,6 @@ class Operation:
         """Give plans for all keys; with `check` they say nothing but which key to look at."""
         session = self._fleet.session
         if not self._check:
-            return plans(session, world, self._goal, leaving=self._leaving)
-        keys = living_keys(session, self._new_world())
+            return plans(session, world, self._planner.goal, leaving=self._planner.leaving)
+        keys = living_keys(session, self._planner.new_world())
         return (KeyPlan(key, (), (), "") for key, _ in keys)
-
-    def _new_world(self) -> ClusterWorld:
-        return ClusterWorld(self._fleet.session, self._cluster, self._up)

@@ -7,7 +7,6 @@ expressions change. So a run takes from its first plans only which keys to look 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from shoal.operations.plan import Goal, KeyPlan, plan_key
@@ -15,6 +14,7 @@ from shoal.operations.probing import holders
 from shoal.operations.world import ClusterWorld
 
 if TYPE_CHECKING:
+    from shoal.operations.attendance import Attendance
     from shoal.operations.choosing import Cluster
     from shoal.operations.fleet import Fleet
     from shoal.values.key import Key
@@ -22,24 +22,29 @@ if TYPE_CHECKING:
 
 
 class Planner:
-    """Plans for `goal` with fresh knowledge. `up` are the repositories that can be asked."""
+    """Plans for one cluster towards `goal`, with fresh knowledge of who can be asked."""
 
     def __init__(
         self,
         fleet: Fleet,
         cluster: Cluster,
-        up: Collection[UUID],
+        attendance: Attendance,
         goal: Goal,
         leaving: frozenset[UUID] = frozenset(),
     ) -> None:
-        self._fleet = fleet
-        self._cluster = cluster
-        self._up = frozenset(up)
-        self._goal = goal
-        self._leaving = leaving
+        self.fleet = fleet
+        self.cluster = cluster
+        self.goal = goal
+        self.leaving = leaving
+        self._attendance = attendance
+
+    def new_world(self) -> ClusterWorld:
+        """Give the world as it is now; who can be asked is always as of now."""
+        return ClusterWorld(self.fleet.session, self.cluster, self._attendance.up)
 
     async def again(self, plan: KeyPlan) -> KeyPlan | None:
         """Plan again for the key of a plan; None: nothing is to be done any more."""
+        await self._attendance.look()
         return await asyncio.to_thread(self.plan, plan.key)
 
     async def checked(self, plan: KeyPlan) -> KeyPlan | None:
@@ -47,13 +52,13 @@ class Planner:
         correcting the log where it is not."""
         missing = await self.missing(plan.key)
         for repo in missing:
-            await correct(self._fleet, repo, plan.key)
+            await correct(self.fleet, repo, plan.key)
         return await self.again(plan)
 
     async def missing(self, key: Key) -> frozenset[UUID]:
         """Give the repositories that are logged to have a key, and say that they do not."""
-        logged = await asyncio.to_thread(self._fleet.session.logs.locations, key, raw=True)
-        answers = await holders(self._fleet, sorted(logged & self._up), key)
+        logged = await asyncio.to_thread(self.fleet.session.logs.locations, key, raw=True)
+        answers = await holders(self.fleet, sorted(logged & self._attendance.up), key)
         return frozenset(repo for repo, answer in answers.items() if answer is False)
 
     def plan(
@@ -61,10 +66,10 @@ class Planner:
     ) -> KeyPlan | None:
         """Plan for a key as if it were not in `missing`; in a `world` that counts on plans that
         were made before, or else as things are. Blocking."""
-        world = world or ClusterWorld(self._fleet.session, self._cluster, self._up)
-        raw = self._fleet.session.logs.locations(key, raw=True)
+        world = world or self.new_world()
+        raw = self.fleet.session.logs.locations(key, raw=True)
         world.facts(key, raw - missing)
-        return plan_key(self._goal, key, world, leaving=self._leaving)
+        return plan_key(self.goal, key, world, leaving=self.leaving)
 
 
 async def correct(fleet: Fleet, repo: UUID, key: Key) -> bool:

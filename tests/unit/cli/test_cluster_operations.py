@@ -45,8 +45,8 @@ def test_a_dry_run(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None
         [
             f"{KEY}: copy to node2; drop from node1 (wanted by node2, not wanted by node1)",
             "    before      after  node",
-            "       0 B        8 B  node2",
             "       8 B        0 B  node1",
+            "       0 B        8 B  node2",
             "1 copy (8 B) and 1 drop (8 B) of 1 key",
         ],
     )

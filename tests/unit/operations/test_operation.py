@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from shoal.operations.apply import Pace, Tally
+from shoal.operations.attendance import Attendance
+from shoal.operations.fleet import Fleet
 from shoal.operations.operation import Operation
 from shoal.operations.plan import Goal, KeyPlan
 from shoal.operations.preview import Preview
+from shoal.operations.replan import Planner
 from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, Upload
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -41,12 +44,19 @@ class _Busy(MemoryRemote):
         return await super().begin_store(key, file=file, caller=caller)
 
 
+def operation_on(
+    three: FleetOfThree, fleet: Fleet, goal: Goal, *, check: bool = False
+) -> Operation:
+    leaving = frozenset({A}) if goal is Goal.DRAIN else frozenset()
+    attendance = Attendance(fleet, {A, B, C})
+    return Operation(Planner(fleet, three.cluster(), attendance, goal, leaving), check=check)
+
+
 async def previewed(
     three: FleetOfThree, goal: Goal, *, check: bool = False
 ) -> tuple[list[KeyPlan], Preview]:
     async with three.fleet() as fleet:
-        leaving = frozenset({A}) if goal is Goal.DRAIN else frozenset()
-        operation = Operation(fleet, three.cluster(), {A, B, C}, goal, leaving=leaving, check=check)
+        operation = operation_on(three, fleet, goal, check=check)
         preview = await operation.new_preview()
         plans = [plan async for plan in operation.plans()]
         for plan in plans:
@@ -56,8 +66,7 @@ async def previewed(
 
 async def done(three: FleetOfThree, goal: Goal, *, check: bool = False) -> Tally:
     async with three.fleet() as fleet:
-        leaving = frozenset({A}) if goal is Goal.DRAIN else frozenset()
-        operation = Operation(fleet, three.cluster(), {A, B, C}, goal, leaving=leaving, check=check)
+        operation = operation_on(three, fleet, goal, check=check)
         return await operation.apply(Shows(), Pace())
 
 
@@ -128,3 +137,18 @@ async def test_a_key_without_any_copy_is_told(three: FleetOfThree) -> None:
     tally = await done(three, Goal.HEAL, check=True)
     assert (tally.blocked, tally.failed) == (1, 0)
     assert three.client.locations(key) == set()
+
+
+@in_loop
+async def test_when_a_node_goes_away_the_rest_is_done_without_it(three: FleetOfThree) -> None:
+    """One key fails halfway. Those after it are not copied to a node when nobody could say
+    whether they may be dropped from the other."""
+    logs = three.client.repository.logs
+    logs.set_numcopies(2)
+    logs.set_wanted(A, "nothing")
+    keys = [three.give(bytes([number]) * 100, three.a, three.b) for number in range(6)]
+    three.b.fail("check_present", times=None)
+    three.b.fail("lock_content", times=None)
+    tally = await done(three, Goal.REBALANCE)
+    assert (tally.copied, tally.dropped, tally.failed, tally.blocked) == (6, 0, 1, 0)
+    assert all(three.client.holders(key) == {"a", "b", "c"} for key in keys)

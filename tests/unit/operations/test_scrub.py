@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shoal.operations.apply import Pace
+from shoal.operations.attendance import Attendance
 from shoal.operations.cursor import Cursor, Cursors
 from shoal.operations.pace import Budget
 from shoal.operations.plan import Goal
@@ -42,7 +43,7 @@ async def scrubbed(
 ) -> tuple[list[NodeReport], Shows]:
     shows = Shows()
     async with three.fleet() as fleet:
-        planner = Planner(fleet, three.cluster(), {A, B, C}, Goal.HEAL)
+        planner = Planner(fleet, three.cluster(), Attendance(fleet, {A, B, C}), Goal.HEAL)
         pace = Pace(budget=budget or Budget())
         scrub = Scrub(fleet, planner, shows, pace, how or Thoroughness(), clock=lambda: now)
         return [*await scrub.run(nodes or (A,))], shows
