@@ -16,14 +16,15 @@ import argparse
 import os
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.clusters import run, use_home
-from benchmarks.manykeys import make_repository
-from shoal.values.uuid import UUID
+from benchmarks.clusters import use_home
+from benchmarks.manykeys import in_turn, make_cluster, node_uuids
 
 _COPIES = 2
+_LOOK = 0.05  # seconds between two looks at the memory of a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Measured:
 
     seconds: float  # of CPU, with the processes that it started
     memory: float  # MiB, of the largest of them
+    own_memory: float  # MiB, of the program itself
     output: str
 
 
@@ -39,36 +41,26 @@ def measure(*words: str, cwd: Path) -> Measured:
     """Run a program to its end."""
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(words, cwd=cwd, stdout=output)
+        own = _watch_memory(process.pid)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise RuntimeError(f"{' '.join(words)}: exit {process.returncode}")
         output.seek(0)
         seconds = used.ru_utime + used.ru_stime
-        return Measured(seconds, used.ru_maxrss / 1024, output.read())
+        return Measured(seconds, used.ru_maxrss / 1024, own, output.read())
 
 
-def make_cluster(root: Path, keys: int, nodes: int) -> Path:
-    """Make the repository, and nodes that are there but empty; give its path."""
-    path = root / "gateway"
-    uuids = [UUID(f"{number:08x}-0000-4000-8000-000000000000") for number in range(1, nodes + 1)]
-    make_repository(path, keys, uuids, _COPIES)
-    run("git", "checkout", "-q", "-f", cwd=path)
-    for number, uuid in enumerate(uuids, 1):
-        name, node = f"node{number}", root / f"node{number}"
-        run("git", "init", "-q", "--bare", node)
-        run("git", "config", "annex.uuid", uuid, cwd=node)
-        run("git", "config", "annex.version", "10", cwd=node)
-        run("git", "remote", "add", name, node, cwd=path)
-        run("git", "config", f"remote.{name}.annex-uuid", uuid, cwd=path)
-        run("git", "config", f"remote.{name}.annex-cluster-node", "bench", cwd=path)
-        run("git-annex", "describe", uuid, name, cwd=path)
-        run("git-annex", "group", uuid, "store", cwd=path)
-        run("git-annex", "wanted", uuid, f"fullybalanced=store:{_COPIES}", cwd=path)
-        run("git-annex", "maxsize", uuid, "1TB", cwd=path)
-    run("git-annex", "initcluster", "bench", cwd=path)
-    run("git-annex", "updatecluster", cwd=path)
-    return path
+def _watch_memory(pid: int) -> float:
+    """Wait until a process is over; give its memory in MiB at the most. What is after the last
+    look, at the end of a process, is not seen."""
+    most = 0
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                most = int(line.split()[1])  # kB
+        time.sleep(_LOOK)
+    return most / 1024
 
 
 def compare(path: Path, nodes: int, asked: int) -> None:
@@ -102,7 +94,9 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         use_home(Path(temporary) / "home")
-        path = make_cluster(Path(temporary), args.keys, args.nodes)
+        wanted = f"fullybalanced=store:{_COPIES}"
+        uuids = node_uuids(args.nodes)
+        path = make_cluster(Path(temporary), uuids, wanted, args.keys, in_turn(uuids, _COPIES))
         compare(path, args.nodes, args.asked)
 
 

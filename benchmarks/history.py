@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.clusters import run, use_home
 from benchmarks.evaluate import Measured, measure
-from benchmarks.manykeys import keys_of, make_repository
+from benchmarks.manykeys import in_turn, keys_of, make_repository
 from shoal.logs import location
 from shoal.values.uuid import UUID
 
@@ -38,7 +38,7 @@ _ONLY_OURS = ("--raw-date",)  # all files: the real program would take the bette
 
 def make_history(path: Path, keys: int, commits: int) -> None:
     """Make the repository, and commits in which each key changes twice."""
-    make_repository(path, keys, _NODES[:1], 1)
+    make_repository(path, keys, in_turn(_NODES[:1], 1))
     run("git", "checkout", "-q", "-f", cwd=path)
     run("git", "annex", "merge", "--quiet", cwd=path)
     tip = run("git", "rev-parse", "git-annex", cwd=path)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from benchmarks.clusters import run, use_home
 from benchmarks.evaluate import Measured, measure, show
-from benchmarks.manykeys import make_repository
+from benchmarks.manykeys import in_turn, make_repository
 from shoal.git.repository import Repository
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -120,7 +120,7 @@ def main() -> None:
         use_home(Path(temporary) / "home")
         nodes = [UUID(f"{n:08x}-0000-4000-8000-000000000000") for n in range(1, args.nodes + 1)]
         path = Path(temporary) / "repository"
-        make_repository(path, args.keys, nodes, _COPIES)
+        make_repository(path, args.keys, in_turn(nodes, _COPIES))
         compare_commands(path, nodes[0])
         measure_process(path, nodes[0])
 
