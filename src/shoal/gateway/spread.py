@@ -1,7 +1,7 @@
 """Storing one content on several nodes at once: `spread`.
 
 A node that fails or stalls leaves; the others go on. The content is hashed once, in a thread,
-for all nodes that get it from its start.
+for all nodes that get it from its start; not at all when they are other machines, which verify it.
 
 The tasks here are not in a TaskGroup, on purpose: a store that hangs in the kernel ends when
 it likes, and must not keep the answer from the client. `Patience` looks after such a task.
@@ -47,7 +47,8 @@ async def spread(
     """
     fanout = Fanout(content, clock)
     hashing = None
-    if verifier is not None and content.offset == 0:
+    wanted = any(upload.uses_digest for upload in uploads.values())
+    if verifier is not None and content.offset == 0 and wanted:
         hashing = _Hashing(verifier, fanout.helper())
     stores = [
         _Store(node, upload, fanout.branch(upload.offset, hashing))

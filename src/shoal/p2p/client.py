@@ -187,6 +187,26 @@ class ClientSession:
         else:
             self._input_ended = True
 
+    @property
+    def payload_due(self) -> int:
+        """Bytes of the payload that is being received which are still to come."""
+        return self._receiver.payload_left
+
+    def take_payload(self, buffer: memoryview) -> int:
+        """Move bytes of the payload that is being received into `buffer`; give how many. (They
+        are then no Chunk.) After 0 the driver may read the rest, no more than that, itself."""
+        return self._count_payload(self._receiver.take_payload(buffer))
+
+    def payload_came(self, length: int) -> None:
+        """Count bytes of the payload that the driver read itself."""
+        self._receiver.payload_came(length)
+        self._count_payload(length)
+
+    def _count_payload(self, length: int) -> int:
+        if self.state is State.RECEIVING and not self._receiver.payload_left:
+            self.state = State.VALIDITY
+        return length
+
     def next_event(self) -> Event | None:
         """Give what the server said; None: feed() more.
 

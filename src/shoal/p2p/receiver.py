@@ -53,6 +53,23 @@ class Receiver:
             raise LocalProtocolError("a payload within a payload")
         self._payload_left = length
 
+    def take_payload(self, buffer: memoryview) -> int:
+        """Move bytes of the payload that were fed into `buffer`, and give how many.
+
+        After 0 the rest of the payload need not be fed: see payload_came().
+        """
+        count = min(len(buffer), self._payload_left, len(self._fresh) - self._at)
+        buffer[:count] = memoryview(self._fresh)[self._at : self._at + count]
+        self._at += count
+        self._payload_left -= count
+        return count
+
+    def payload_came(self, length: int) -> None:
+        """Count bytes of the payload that went past this."""
+        if length > self._payload_left or self._at < len(self._fresh):
+            raise LocalProtocolError("bytes went past that are no payload")
+        self._payload_left -= length
+
     def next_event(self) -> Message | Unknown | Chunk | None:
         """Give the next message or chunk.
 

@@ -87,6 +87,7 @@ class Upload(ABC):
     without store() gives up and frees everything; partial content is kept for a resume."""
 
     offset: int  # bytes of the key that the remote holds already: send from here on
+    uses_digest: bool = True  # the content's digest spares it work, or makes it accept more
 
     @abstractmethod
     async def store(self, content: Content) -> StoreResult:

@@ -170,6 +170,18 @@ class P2PConnection:
                 raise self._surprise(event)
             yield event.data
 
+    async def payload_into(self, buffer: memoryview) -> int:
+        """Wait for bytes of the payload that a Data announced, at most as many as fit into
+        `buffer`, and give how many; 0 after the last one. Raises Ended."""
+        due = self._session.payload_due
+        if not due or (count := self._session.take_payload(buffer)):
+            return count if due else 0
+        count = await self._stream.receive_into(buffer[:due])
+        if not count:
+            raise self._gone()
+        self._session.payload_came(count)
+        return count
+
     async def end_payload(self) -> bool:
         """After the payload: tell whether the server vouches for it, and thank for it."""
         event = await self._event()

@@ -247,7 +247,9 @@ class _Download(Content):
 
 
 class _HttpUpload(Upload):
-    """An upload that the server expects to start at `offset`."""
+    """An upload that the server expects to start at `offset`; the server verifies it."""
+
+    uses_digest = False
 
     def __init__(
         self, server: P2PHttpServer, request: Request, offset: int, reserve: Reserve

@@ -52,7 +52,7 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import AT_ONCE, SMALL, Chunk, Content, MemoryContent
+from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, SMALL, Chunk, Content, MemoryContent
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
@@ -304,6 +304,8 @@ class _Upload(Upload):
         self._bypass = bypass
         self._key = key
         self.offset = 0
+        # Who can say that the content is not vouched for leaves it to the server to verify it.
+        self.uses_digest = connection.version == 0 or checksum_in(key) is None
 
     async def store(self, content: Content) -> StoreResult:
         connection = self._connection
@@ -346,10 +348,11 @@ class _Download(Content):
         self.size: int = size
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
-        async for chunk in self._connection.payload():
-            if skip < len(chunk):
-                yield chunk[skip:] if skip else chunk
-            skip = max(0, skip - len(chunk))
+        buffer = memoryview(bytearray(min(self.size, CHUNK_SIZE)))
+        while count := await self._connection.payload_into(buffer):
+            if skip < count:
+                yield buffer[skip:count]
+            skip = max(0, skip - count)
         if self._valid is None:
             self._valid = await self._connection.end_payload()
 

@@ -7,6 +7,7 @@ comes, at the pace of the slower side; at no time is more than a chunk of it hel
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
@@ -38,7 +39,7 @@ from shoal.p2p.messages import (
 from shoal.p2p.receiver import Chunk
 from shoal.p2p.server import Access, End, Event, PayloadEnd, ServerSession
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
-from shoal.remotes.content import AT_ONCE, Content
+from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, Content
 from shoal.remotes.content import Chunk as ContentChunk
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.transport.stream import ByteStream
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
 _DRAIN_LIMIT = 1 << 24
 """When an upload fails early, this many bytes of it are still read and dropped, in order to
 keep the connection; with more to come it is closed."""
+
+
+_LARGE = 2 << 20  # bytes of a payload that is read into memory which is used again and again
+_HAND_ON = 0.5  # seconds after which less than a batch is handed on
 
 
 async def serve_p2p(
@@ -129,6 +134,14 @@ class _Server:
                 self._end = event
             return event
         return self._end
+
+    async def payload_into(self, buffer: memoryview) -> int:
+        """Wait for bytes of the payload that is due, at most as many as fit into `buffer`, and
+        give how many; 0 when the client has gone."""
+        if (count := self._session.take_payload(buffer)) == 0:
+            count = await self._stream.receive_into(buffer)
+            self._session.payload_came(count)
+        return count
 
     async def _flush(self) -> None:
         output = self._session.take_output()
@@ -358,6 +371,26 @@ class _Incoming(Content):
         self._valid: bool | None = None
         self.offset = offset
         self.size: int = size
+        self.filler = self if size >= _LARGE else None
+
+    @property
+    def batch(self) -> int:
+        return CHUNK_SIZE
+
+    async def fill(self, buffer: memoryview) -> int:
+        """As Filler.fill(). What comes slowly is handed on soon, and so is what came before the
+        client went away."""
+        count = 0
+        began = time.monotonic()
+        while count < len(buffer) and self._left and time.monotonic() - began < _HAND_ON:
+            more = await self._server.payload_into(buffer[count : count + self._left])
+            if not more and not count:
+                raise _client_gone()
+            if not more:
+                break
+            count += more
+            self._left -= more
+        return count
 
     async def stream(self, skip: int = 0) -> AsyncIterator[ContentChunk]:
         while self._left:

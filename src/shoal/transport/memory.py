@@ -62,9 +62,18 @@ class MemoryStream(ByteStream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._piece = piece
+        self._rest = b""  # of what came, for the next receive
 
     async def receive(self) -> bytes:
-        return await self._incoming.get()
+        rest, self._rest = self._rest, b""
+        return rest or await self._incoming.get()
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        data = await self.receive()
+        self._rest = data[len(buffer) :]
+        count = len(data) - len(self._rest)
+        buffer[:count] = data[:count]
+        return count
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         whole = bytes(data)
@@ -73,7 +82,7 @@ class MemoryStream(ByteStream):
             await self._outgoing.put(whole[start : start + step])
 
     def has_more(self) -> bool:
-        return self._incoming.has_more
+        return bool(self._rest) or self._incoming.has_more
 
     async def end(self) -> None:
         """Send no more; the peer receives b"" after what was sent. Receiving goes on."""

@@ -56,6 +56,16 @@ class FdStream(ByteStream):
             except _GONE:
                 return b""
 
+    async def receive_into(self, buffer: memoryview) -> int:
+        await self._share()
+        while True:
+            try:
+                return os.readv(self._read_fd, [buffer])
+            except BlockingIOError:
+                await self._readable()
+            except _GONE:
+                return 0
+
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         await self._share()
         rest = memoryview(data)

@@ -18,6 +18,10 @@ class ByteStream(ABC):
         (also when the connection broke: what is missing shows in what was promised)."""
 
     @abstractmethod
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Wait for bytes, put them into `buffer` and give how many; 0 in the place of b""."""
+
+    @abstractmethod
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`; returns when it need not be kept any longer.
 

@@ -103,6 +103,19 @@ async def test_all_nodes_store() -> None:
 
 
 @in_loop
+async def test_nobody_hashes_what_all_nodes_verify_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check = verifier(KEY)
+    assert check is not None
+    monkeypatch.setattr(_SlowUpload, "uses_digest", False)
+    rig = Rig(2)
+    await rig.spread(content_from(DATA), check)
+    assert rig.holders() == ["n1", "n2"]
+    assert not check.matches()  # it was not fed
+
+
+@in_loop
 async def test_each_node_goes_on_from_its_own_offset() -> None:
     rig = Rig(3, partial={1: DATA[:150_000], 2: DATA[:60_000], 3: DATA[:40_000]})
     await rig.spread(content_from(DATA, offset=40_000, chunk=7_777), verifier(KEY))

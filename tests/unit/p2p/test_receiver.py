@@ -78,6 +78,25 @@ def test_payload_is_handed_on_as_it_comes() -> None:
     assert receiver.next_event() == Success()
 
 
+def test_payload_that_goes_past() -> None:
+    receiver = Receiver()
+    receiver.feed(b"DATA 9\nabc")
+    assert receiver.next_event() == Data(9)
+    receiver.expect_payload(9)
+    with pytest.raises(LocalProtocolError):
+        receiver.payload_came(6)  # some was fed
+    buffer = memoryview(bytearray(2))
+    assert (receiver.take_payload(buffer), bytes(buffer)) == (2, b"ab")
+    assert (receiver.take_payload(buffer), bytes(buffer)) == (1, b"cb")
+    assert receiver.take_payload(buffer) == 0
+    with pytest.raises(LocalProtocolError):
+        receiver.payload_came(7)
+    receiver.payload_came(4)
+    receiver.feed(b"hiVALID\n")
+    assert (receiver.take_payload(memoryview(bytearray(9))), receiver.payload_left) == (2, 0)
+    assert receiver.next_event() == Valid()
+
+
 def test_data_without_expectation_has_no_payload() -> None:
     receiver = Receiver()
     receiver.feed(b"DATA 7\nSUCCESS\n")

@@ -47,6 +47,9 @@ class Session(ByteStream):
     async def receive(self) -> bytes:
         return await self._inner.receive()
 
+    async def receive_into(self, buffer: memoryview) -> int:
+        return await self._inner.receive_into(buffer)
+
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         self.sent.append(bytes(data))
         await self._inner.send(data)

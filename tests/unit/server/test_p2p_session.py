@@ -19,8 +19,8 @@ from shoal.errors import (
     TransferInProgress,
 )
 from shoal.p2p.server import Access
-from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, Remote
-from shoal.remotes.content import Content
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, Remote, StoreResult, Upload
+from shoal.remotes.content import Chunk, Content, StreamContent
 from shoal.server.p2p_session import serve_p2p
 from shoal.transport.memory import MemoryStream, memory_streams
 from shoal.values.key import Key
@@ -171,6 +171,80 @@ async def test_the_remote_learns_for_whom_it_works() -> None:
         await client.stream.send(b"BYPASS gw1 gw2\n")
         await client.ask(f"CHECKPRESENT {KEY}")
     assert remote.callers == [Caller(CLIENT, frozenset({UUID("gw1"), UUID("gw2")}), 2)]
+
+
+class _Filled(MemoryRemote):
+    """Its uploads read into memory of their own where they can; `batches` tells how much."""
+
+    batches: list[int]
+
+    async def begin_store(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> Upload | AlreadyPresent:
+        upload = await super().begin_store(key, file=file, caller=caller)
+        if isinstance(upload, AlreadyPresent):
+            return upload
+        return _FilledUpload(self, upload)
+
+
+class _Taken(StreamContent):
+    """Content that comes by way of its reader's memory."""
+
+    def __init__(self, chunks: AsyncIterator[Chunk], source: Content) -> None:
+        super().__init__(chunks, size=source.size, offset=source.offset)
+        self._source = source
+
+    async def confirm(self) -> bool:
+        return await self._source.confirm()
+
+
+class _FilledUpload(Upload):
+    def __init__(self, remote: _Filled, upload: Upload) -> None:
+        self._remote = remote
+        self._upload = upload
+        self.offset = upload.offset
+
+    async def store(self, content: Content) -> StoreResult:
+        filler = content.filler
+        if filler is None:
+            return await self._upload.store(content)
+
+        async def chunks() -> AsyncIterator[Chunk]:
+            buffer = memoryview(bytearray(filler.batch))
+            while count := await filler.fill(buffer):
+                self._remote.batches.append(count)
+                yield buffer[:count]
+
+        return await self._upload.store(_Taken(chunks(), content))
+
+    async def aclose(self) -> None:
+        await self._upload.aclose()
+
+
+HUGE = bytes(range(251)) * 10_000
+
+
+@in_loop
+async def test_large_content_is_read_into_memory_of_its_reader() -> None:
+    remote = _Filled()
+    remote.batches = []
+    async with session(remote) as client:
+        assert await client.put(key_of(HUGE), HUGE) == "SUCCESS"
+        assert await client.put(KEY, DATA) == "SUCCESS"
+    assert remote.objects == {key_of(HUGE): HUGE, KEY: DATA}
+    assert remote.batches == [1 << 20, 1 << 20, len(HUGE) - (2 << 20)]
+
+
+@in_loop
+async def test_large_content_that_breaks_off_is_kept_as_far_as_it_came() -> None:
+    remote = _Filled()
+    remote.batches = []
+    async with session(remote, ends=RemoteUnavailable) as client:
+        assert await client.ask(f"PUT  {key_of(HUGE)}") == "PUT-FROM 0"
+        await client.stream.send(b"DATA %d\n" % len(HUGE))
+        await client.stream.send(HUGE[:1_200_000])
+    assert remote.partial[key_of(HUGE)] == HUGE[:1_200_000]
+    assert remote.idle
 
 
 @in_loop
