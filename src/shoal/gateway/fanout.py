@@ -4,6 +4,9 @@
                                       ├──> branch of node 2 ──> its store()
                                       └──> hash, in a thread
 
+Who writes or hashes large batches takes them in a thread, as long as there are some: with few
+processors the event loop may have to wait for its turn, and they would have to wait for it.
+
 Small chunks are gathered into batches of about 1 MiB, which all branches share; a source that
 can fill memory of ours fills that of batches that nobody needs any more. The source is read
 on only while the slowest branch is less than `DEPTH` batches behind, so memory is bounded
@@ -14,14 +17,16 @@ whatever reason, holds nobody up.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from shoal.errors import RemoteUnavailable
 from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, ContentDigest, Filler
 
 DEPTH = 4  # batches that are kept for the slowest branch
+_IN_TURN = 2 * DEPTH  # batches that a thread may take before others have their turn
 _FLUSH_AFTER = 0.5  # seconds; a slow source's bytes are passed on at least this often
 
 
@@ -31,20 +36,33 @@ class Branch(Content):
     def __init__(self, fanout: Fanout, offset: int, digest: ContentDigest | None) -> None:
         self._fanout = fanout
         self._skip = offset - fanout.source.offset
-        self.holds_one = False  # the reader uses batch number `taken`
         size = fanout.source.size
         self.offset = offset
         self.size = None if size is None else max(0, size - self._skip)
         self.digest = digest if offset == 0 else None
+        self.batches = self if fanout.source.filler is not None else None
+        self.holds_one = False  # the reader uses batch number `taken`
         self.taken = 0  # batches that the reader is done with
         self.moved = fanout.clock()  # when the reader last took one or asked for one
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
-        left = self._skip + skip
-        while (batch := await self._next()) is not None:
-            if left < len(batch):
-                yield memoryview(batch)[left:] if left else batch
-            left = max(0, left - len(batch))
+        self._skip += skip
+        while await self.ready():
+            for batch in self.some():
+                yield batch
+
+    async def ready(self) -> bool:
+        return await self._fanout.ready(self)
+
+    def some(self) -> Iterator[Chunk]:
+        for _ in range(_IN_TURN):
+            batch = self._fanout.next_for(self)
+            if batch is None:
+                return
+            skipped = min(self._skip, len(batch))
+            self._skip -= skipped
+            if skipped < len(batch):
+                yield memoryview(batch)[skipped:] if skipped else batch
 
     async def confirm(self) -> bool:
         return await self._fanout.vouched()
@@ -63,17 +81,6 @@ class Branch(Content):
         the source has ended."""
         idle = self.taken >= self._fanout.head and not self._fanout.ended
         return 0.0 if idle else self._fanout.clock() - self.moved
-
-    async def _next(self) -> Chunk | None:
-        if self.holds_one:
-            self.holds_one = False
-            self.taken += 1
-            self._fanout.trim()
-        self.moved = self._fanout.clock()
-        batch = await self._fanout.batch(self.taken)
-        self.moved = self._fanout.clock()
-        self.holds_one = batch is not None
-        return batch
 
 
 class Fanout:
@@ -94,7 +101,8 @@ class Fanout:
         self._branches: set[Branch] = set()
         self._helpers: set[Branch] = set()
         self._more = asyncio.Event()
-        self._room = asyncio.Event()
+        self._room: asyncio.Future[None] | None = None  # somebody waits for room
+        self._lock = threading.Lock()  # on the window and who reads it: readers may be threads
         self._vouched: bool | None = None
 
     def branch(self, offset: int, digest: ContentDigest | None = None) -> Branch:
@@ -172,36 +180,58 @@ class Fanout:
 
     def _memory(self, size: int) -> bytearray:
         """Give memory for a batch, used before if there is any of the right size."""
-        buffer = self._free.pop() if self._free else None
+        with self._lock:
+            buffer = self._free.pop() if self._free else None
         return bytearray(size) if buffer is None or len(buffer) != size else buffer
 
     def _append(self, batch: Chunk) -> None:
-        if self._branches:
+        with self._lock:
+            if not self._branches:
+                return
             self._window.append(batch)
             self.head += 1
-            self._wake_readers()
+        self._wake_readers()
 
     async def _wait_for_room(self) -> None:
-        while self._branches and len(self._window) >= DEPTH:
-            await self._room.wait()
-            self._room.clear()
+        while True:
+            with self._lock:
+                if not self._branches or len(self._window) < DEPTH:
+                    return
+                room = self._room = asyncio.get_running_loop().create_future()
+            await room
 
     def _wake_readers(self) -> None:
         self._more.set()
         self._more.clear()
 
-    async def batch(self, number: int) -> Chunk | None:
-        """Give one batch, waiting for it; None after the last one.
-
-        Raises RemoteUnavailable there when the source broke off.
-        """
-        while number >= self.head and not self.ended:
+    async def ready(self, branch: Branch) -> bool:
+        """As Batches.ready(), for a branch."""
+        with self._lock:
+            self._release(branch)
+        while branch.taken >= self.head and not self.ended:
             await self._more.wait()
-        if number < self.head:
-            return self._window[number - self.head]
-        if self.broke_off:
+        branch.moved = self.clock()
+        if branch.taken >= self.head and self.broke_off:
             raise RemoteUnavailable("the sender", "the upload broke off")
-        return None
+        return branch.taken < self.head
+
+    def next_for(self, branch: Branch) -> Chunk | None:
+        """Give what follows the batch that `branch` had, if it is there. For threads, too."""
+        with self._lock:
+            self._release(branch)
+            reads = branch in self._branches or branch in self._helpers
+            if not reads or branch.taken >= self.head:
+                return None
+            branch.holds_one = True
+            return self._window[branch.taken - self.head]
+
+    def _release(self, branch: Branch) -> None:
+        """The branch uses its batch no more."""
+        branch.moved = self.clock()
+        if branch.holds_one:
+            branch.holds_one = False
+            branch.taken += 1
+            self._trim()
 
     async def vouched(self) -> bool:
         """Tell, after the end, whether the source vouches for its bytes."""
@@ -211,13 +241,17 @@ class Fanout:
 
     def leave(self, branch: Branch) -> None:
         """Forget a branch."""
-        if branch.holds_one:
-            self._never_use_again(branch.taken)
-        self._branches.discard(branch)
-        self._helpers.discard(branch)
-        self.trim()
+        with self._lock:
+            if branch.holds_one:
+                branch.holds_one = False
+                self._never_use_again(branch.taken)
+            self._branches.discard(branch)
+            self._helpers.discard(branch)
+            self._trim()
+            if not self._branches:
+                self._free.clear()
 
-    def trim(self) -> None:
+    def _trim(self) -> None:
         """Free the batches that nobody needs any more."""
         needed = [branch.taken for branch in (*self._branches, *self._helpers)]
         first = min(needed) if self._branches else self.head
@@ -225,7 +259,9 @@ class Fanout:
             batch = self._window.popleft()
             if isinstance(batch, memoryview) and isinstance(batch.obj, bytearray):
                 self._free.append(batch.obj)
-        self._room.set()
+        if self._room is not None:
+            self._room.get_loop().call_soon_threadsafe(_wake, self._room)
+            self._room = None
 
     def _never_use_again(self, number: int) -> None:
         """Somebody left in the middle of a batch. A thread may go on to read its memory, as
@@ -233,6 +269,11 @@ class Fanout:
         first = self.head - len(self._window)
         if number >= first:
             self._window[number - first] = bytes(self._window[number - first])
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _joined(gathered: list[bytes]) -> bytes:

@@ -127,15 +127,21 @@ class _Hashing:
 
     async def _run(self) -> bool:
         loop = asyncio.get_running_loop()
+        size = self._branch.size
+        few = size is not None and size <= _HASH_INLINE
         try:
-            async for chunk in self._branch.stream():
-                if len(chunk) <= _HASH_INLINE:
-                    self._verifier.update(chunk)
+            while await self._branch.ready():
+                if few:
+                    self._hash()
                 else:
-                    await loop.run_in_executor(_hash_threads(), self._verifier.update, chunk)
+                    await loop.run_in_executor(_hash_threads(), self._hash)
         finally:
             self._branch.leave()
         return self._verifier.matches()
+
+    def _hash(self) -> None:
+        for batch in self._branch.some():
+            self._verifier.update(batch)
 
     async def matches(self) -> bool:
         """Tell whether all bytes are the key's content."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +51,20 @@ class Filler(Protocol):
         """
 
 
+class Batches(Protocol):
+    """The bytes of a content as batches that a thread can take, one after the other for as
+    long as there are some, without asking the event loop for each."""
+
+    async def ready(self) -> bool:
+        """Wait until there is a batch to take; False after the last one.
+
+        What was taken before is not used any more. Raises what stream() would raise.
+        """
+
+    def some(self) -> Iterator[Chunk]:
+        """Give batches that are there, without waiting for any. For one thread at a time."""
+
+
 class Content(ABC):
     """The bytes of a key from `offset` on.
 
@@ -58,7 +72,8 @@ class Content(ABC):
     `region` is set when the bytes are a file on this machine. `whole` is set when all of them
     are in memory already. `digest` is set when the feeder hashes the whole stream (which then
     starts at offset 0), so that the reader need not. `filler` is set when all bytes can be
-    read into memory of the reader's own, instead of by stream().
+    read into memory of the reader's own, instead of by stream(). `batches` is set when a thread
+    can take them, instead.
     """
 
     offset: int = 0
@@ -67,6 +82,7 @@ class Content(ABC):
     whole: bytes | None = None
     digest: ContentDigest | None = None
     filler: Filler | None = None
+    batches: Batches | None = None
 
     @abstractmethod
     def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from shoal.errors import ContentLocked, LocalProtocolError, RemoteUnavailable
 from shoal.remotes.base import StoreResult, Upload
-from shoal.remotes.content import CHUNK_SIZE, Chunk, Content, Filler, Region, WholeContent
+from shoal.remotes.content import CHUNK_SIZE, Batches, Chunk, Content, Filler, Region, WholeContent
 from shoal.remotes.localdisk import LocalDisk, settle
 from shoal.values.backend import checksum_in, verifier
 
@@ -103,7 +103,9 @@ class LocalUpload(Upload):
         pump = _Pump(self._disk, self._receiving, verifying if fresh else None)
         async with _Follower(self._disk, self._receiving, None if fresh else verifying) as behind:
             try:
-                if content.filler is not None and skip == 0:
+                if content.batches is not None and skip == 0:
+                    await self._take(content.batches, verifying if fresh else None, behind)
+                elif content.filler is not None and skip == 0:
                     await self._fill(content.filler, pump, behind)
                 else:
                     await self._receive(content.stream(skip), pump, behind)
@@ -140,6 +142,19 @@ class LocalUpload(Upload):
                 behind.go_on()
                 size = 0
         await pump.drain()
+
+    async def _take(self, batches: Batches, hashing: Verifier | None, behind: _Follower) -> None:
+        """Write all batches, in a thread as long as there are some."""
+
+        def write() -> None:
+            for batch in batches.some():
+                self._receiving.write([batch])
+                if hashing is not None:
+                    hashing.update(batch)
+
+        while await batches.ready():
+            await self._disk.call(write, writing=True)
+            behind.go_on()
 
     async def _fill(self, filler: Filler, pump: _Pump, behind: _Follower) -> None:
         """Write all batches, each while the memory of the one before is filled again."""

@@ -308,3 +308,61 @@ async def test_memory_is_not_filled_for_nobody() -> None:
     await pump
     assert len(source.buffers) <= DEPTH + 1
     assert await source.fill(memoryview(bytearray(1000)))  # there is more
+
+
+# Threads that take batches
+
+
+@in_loop
+async def test_a_thread_takes_what_is_there_without_the_loop() -> None:
+    data = b"".join(number.to_bytes(4, "big") for number in range(25_000))
+    fanout = Fanout(Filling(data))
+    branches = [fanout.branch(0), fanout.branch(0), fanout.branch(1500)]
+    pump = asyncio.create_task(fanout.pump())
+    got = await asyncio.gather(*map(_take_in_threads, branches))
+    await pump
+    assert [b"".join(pieces) for pieces in got] == [data, data, data[1500:]]
+
+
+async def _take_in_threads(branch: Branch) -> list[bytes]:
+    batches = branch.batches
+    assert batches is not None
+    taken: list[bytes] = []
+    while await batches.ready():
+        await asyncio.to_thread(lambda: taken.extend(map(bytes, batches.some())))
+    return taken
+
+
+@in_loop
+async def test_a_thread_takes_only_some_before_others_have_their_turn() -> None:
+    source = Filling(bytes(1000 * 50))
+    fanout = Fanout(source)
+    branch = fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    count = 0
+    most = 0
+    while await branch.ready():
+        now = 0
+        for _ in branch.some():
+            now += 1
+            await asyncio.sleep(0.001)  # the source has time to fill more
+        most = max(most, now)
+        count += now
+    await pump
+    assert count == 50
+    assert DEPTH <= most < 50 // 3
+
+
+@in_loop
+async def test_who_left_takes_nothing_more() -> None:
+    """A thread that a disk held up finds out when it asks for the next batch."""
+    fanout = Fanout(Filling(bytes(5000)))
+    leaving, staying = fanout.branch(0), fanout.branch(0)
+    pump = asyncio.create_task(fanout.pump())
+    assert await leaving.ready()
+    batches = leaving.some()
+    assert next(batches) == bytes(1000)
+    leaving.leave()
+    assert list(batches) == []
+    assert await gather(staying) == bytes(5000)
+    await pump

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -79,6 +79,30 @@ class Filling(Content):
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
         yield self._data[self.offset + skip :]
+
+
+class Taken(Content):
+    """Content that a thread takes, three batches at once, from memory that is then used again."""
+
+    def __init__(self, data: bytes, offset: int = 0) -> None:
+        self.offset = offset
+        self.size = len(data) - offset
+        self.batches = self
+        self._pieces = [data[at : at + (1 << 18)] for at in range(offset, len(data), 1 << 18)]
+
+    async def ready(self) -> bool:
+        return bool(self._pieces)
+
+    def some(self) -> Iterator[Chunk]:
+        memory = bytearray()
+        for piece in self._pieces[:3]:
+            memory[:] = piece
+            yield memory
+        del self._pieces[:3]
+
+    async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
+        raise AssertionError("the stream was read")
+        yield b""
 
 
 class Digest:
@@ -223,6 +247,24 @@ async def test_content_that_fills_memory_and_starts_before_the_offset(node: Node
             await upload.store(broken(LARGE, 0, 1_000_000))
     async with await begin(node.remote, key) as upload:
         assert (await upload.store(Filling(LARGE))).stored
+    assert await read(node.remote, key) == LARGE
+    await node.remote.aclose()
+
+
+@pytest.mark.parametrize("partial", [0, 1_000_000])
+@in_loop
+async def test_content_that_threads_take(node: Node, partial: int) -> None:
+    """It is hashed as it is written, or from the file when there was a part of it."""
+    key = key_of(LARGE)
+    for data in (LARGE[:-1] + b"?", LARGE):
+        if partial:
+            with pytest.raises(RemoteUnavailable):
+                async with await begin(node.remote, key) as upload:
+                    await upload.store(broken(LARGE, 0, partial))
+        async with await begin(node.remote, key) as upload:
+            assert upload.offset == partial
+            result = await upload.store(Taken(data, partial))
+            assert result.stored is (data == LARGE)
     assert await read(node.remote, key) == LARGE
     await node.remote.aclose()
 
