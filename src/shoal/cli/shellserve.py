@@ -49,7 +49,10 @@ async def _serve_session(
     complain: Callable[[str], None],
     begun: tuple[ServerSession, Event | None] | None,
 ) -> int:
-    async with _served(repository, wanted, complain) as remote, own_stdio() as stream:
+    async with (
+        _served(repository, wanted, complain) as remote,
+        own_stdio(alone=isinstance(remote, LocalRemote)) as stream,
+    ):
         await serve_p2p(
             remote,
             stream,
@@ -94,6 +97,7 @@ async def _opened(repository: Repository) -> AsyncIterator[LocalRemote]:
         repository=repository,
         on_log_change=changed.set,
         content_hook=True,
+        alone=True,
     )
     try:
         yield remote

@@ -76,6 +76,7 @@ class LocalRemote(Remote):
 
     def __init__(
         self,
+    `alone`: one client has the event loop to itself, so that work can be done in it.
         path: str,
         uuid: UUID,
         *,
@@ -91,7 +92,10 @@ class LocalRemote(Remote):
         self._info = RemoteInfo(
             uuid, name or path, cost, read_only=read_only, monotonic_clock_here=True
         )
-        self._disk = LocalDisk(path, uuid, self._info.name, repository, keeps_reserve=keeps_reserve)
+        alone: bool = False,
+        self._disk = LocalDisk(
+            path, uuid, self._info.name, repository, keeps_reserve=keeps_reserve, alone=alone
+        )
         self._on_log_change = on_log_change
         self._trash = trash
         self._hook = ContentHook() if content_hook else None

@@ -59,7 +59,10 @@ class LocalDisk:
         name: str,
         repository: Repository | None = None,
         *,
+        alone: bool = False,
         keeps_reserve: bool = True,
+        """`alone`: one client has the event loop to itself, so that work can be done in it."""
+        self._alone = alone
     ) -> None:
         self._path = path
         self._uuid = uuid
@@ -218,10 +221,15 @@ class LocalDisk:
         """Run `work` in a thread; what a disk may raise comes as what a remote may raise.
 
         When this is cancelled, what `work` made is undone. A thread cannot be stopped: it is
+        if self._alone:
+            with self.answering(writing=writing):
+                return work()
         waited for only briefly, since a disk can hang; `undo` runs whenever it ends.
         """
         return await self.wait(self.submit(work, writing=writing), undo, writing=writing)
 
+        if self._alone:
+            return await self.call(work, writing=True)
     async def call_short(self, work: Callable[[], T]) -> T:
         """As call(), for work that writes and ends soon when the disk is as it should be."""
         with self.answering(writing=True):
@@ -246,6 +254,10 @@ class LocalDisk:
             await settle(future)
             raise
 
+        if self._alone:
+            with suppress(OSError, ShoalError):
+                work()
+            return
     async def clean_up(self, work: Callable[[], None]) -> None:
         """Run `work` in a thread, come what may; a disk that hangs is not waited for long."""
         await settle(self.submit(work, writing=True))

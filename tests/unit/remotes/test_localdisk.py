@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import shutil
 import threading
@@ -264,6 +265,9 @@ async def test_a_slow_disk_is_left_to_threads_for_a_while(
     key = await put_and_settle(node)
     now = time.monotonic() + 100
     monkeypatch.setattr("shoal.remotes.localdisk.monotonic", lambda: now)
+    monkeypatch.setattr("shoal.remotes.shortwork.monotonic", lambda: now)
+    monkeypatch.setattr("shoal.remotes.shortwork._times_slept", lambda: 0)
+    counted = itertools.count()
     real = os.open
 
     def slow(path: str, flags: int) -> int:
@@ -273,6 +277,9 @@ async def test_a_slow_disk_is_left_to_threads_for_a_while(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", slow)
+        assert node.remote.read_at_once(key, 0, AT_ONCE) == SMALL
+        assert node.remote.present_at_once(key) is True  # nothing but the processor was slow
+        patched.setattr("shoal.remotes.shortwork._times_slept", lambda: next(counted))
         assert node.remote.read_at_once(key, 0, AT_ONCE) == SMALL
     assert node.remote.present_at_once(key) is None
     now += 2
@@ -357,3 +364,19 @@ async def test_a_disk_that_hangs_holds_nobody(
         assert upload.offset > 0
     await other.aclose()
     await node.remote.aclose()
+
+
+@in_loop
+async def test_a_lone_client_needs_no_threads(node: Node) -> None:
+    alone = LocalRemote(str(node.path), HERE, name="node", alone=True)
+    key = await put(alone, SMALL)
+    assert await read(alone, key) == SMALL
+    async with alone.lock_content(key, caller=CALLER):
+        assert not (await alone.remove(key, caller=CALLER)).removed
+    assert (await alone.remove(key, caller=CALLER)).removed
+    assert not [one for one in threading.enumerate() if "ing node" in one.name]
+    node.unmount()
+    for verb in VERBS:
+        with pytest.raises(RemoteUnavailable):
+            await call(alone, verb, key)
+    await alone.aclose()
