@@ -117,7 +117,7 @@ class Parser(argparse.ArgumentParser):
             return [*given, f"{word[:2]}={word[2:]}"]  # the form for any value
         if given and word in self._values:
             return [*given, *self._option(word, rest)]
-        return self.error(f"Invalid option `{word.partition('=')[0]}'")
+        return self.error(f"Invalid option `{word}'")
 
 
 def _end_of_options(words: Sequence[str]) -> int:

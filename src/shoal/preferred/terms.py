@@ -63,19 +63,20 @@ def _number(text: str, message: str) -> int:
 def _split_count(value: str, message: str) -> tuple[str, str, int]:
     """Split `WHOSE:N`, `GROUP=N` or `N` into what is before the sign, the sign, and N.
 
-    With exactly one colon that is the sign; else an equals sign; else what follows the number
-    does not matter, so that `1:2:3` is 1, and so is `=1` (verified, but documented nowhere).
+    With exactly one colon that is the sign; else the only equals sign, unless it is at the
+    start; else what follows the number does not matter, so that `1:2:3` is 1, and so is `=1`
+    (verified, but documented nowhere).
     """
-    sign = ":" if value.count(":") == 1 else "=" if "=" in value[1:] else ""
-    if not sign:
-        return "", "", _number(value.removeprefix("="), message)
-    whose, _, number = value.partition(sign)
-    if sign == "=" and "=" in number:
-        raise ValueError(message)
+    sign = ":" if value.count(":") == 1 else "=" if value.count("=") == 1 else ""
+    if sign == "=" and value.startswith("="):
+        return "", "", _number(value[1:], message)
+    whose, _, number = value.rpartition(sign) if sign else ("", "", value)
     return whose, sign, _number(number, message)
 
 
 def _copies(value: str) -> Copies:
+    if value.count(":") != 1 and value.count("=") > 1:
+        raise ValueError("bad value for copies")
     whose, sign, count = _split_count(value, "bad number for copies")
     if not sign:
         return Copies(count)
@@ -96,7 +97,7 @@ def _metadata(value: str) -> Metadata:
     assert found is not None  # the pattern matches every text
     field, operator, wanted = found.groups(default="")
     if not (field[:1].isalnum() and all(c.isalnum() or c in "_-." for c in field)):
-        raise ValueError(f"Illegal metadata field name, {quoted(field)}")
+        raise ValueError(f'Illegal metadata field name, "{field}"')
     return Metadata(field, operator or "=", wanted)
 
 

@@ -64,7 +64,7 @@ def test_a_single_dash_is_a_word() -> None:
     ("words", "message"),
     [
         (["--nosuch"], "Invalid option `--nosuch'"),
-        (["--nosuch=x"], "Invalid option `--nosuch'"),
+        (["--nosuch=x"], "Invalid option `--nosuch=x'"),
         (["--js"], "Invalid option `--js'"),
         (["-5"], "Invalid option `-5'"),
         (["--from"], "The option `--from` expects an argument."),
