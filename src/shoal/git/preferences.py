@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from shoal.git.process import GitError
 from shoal.logs import equivalent, metadata, web
 from shoal.logs.trust import TrustLevel
+from shoal.preferred.expr import terms_of
 from shoal.preferred.policy import Policy
 from shoal.values.key import Key
 from shoal.values.number import read_float, read_int
@@ -50,6 +51,7 @@ class Preferences:
         self.numcopies = numcopies or self._numcopies
         self.trust = trust or self.logs.trust
         self._policies: tuple[tuple[object, ...], dict[UUID, Policy]] = ((), {})
+        self._told: set[str] = set()
 
     @property
     def sizes(self) -> RepoSizes:
@@ -83,7 +85,20 @@ class Preferences:
         found = policies.get(repo)
         if found is None:
             found = policies[repo] = Policy.of(repo, RecordedRules(*basis))
+            if any("[" in term.word for term in terms_of(found.wanted)):
+                self._tell_of_patterns(found)
         return found
+
+    def _tell_of_patterns(self, policy: Policy) -> None:
+        """Let the user know, once, of patterns that cannot be used: the real program, which
+        records them in silence, fails when it comes to them."""
+        from shoal.preferred.lint_words import invalid_patterns  # hardly ever needed
+
+        for finding in invalid_patterns(policy.wanted):
+            text = f"what {policy.repo} wants: {finding.text}"
+            if text not in self._told:
+                self._told.add(text)
+                self.repository.complain(text)
 
     def facts(
         self, key: Key | None, file: str | None = None, raw: frozenset[UUID] | None = None

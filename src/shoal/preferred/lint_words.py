@@ -13,6 +13,7 @@ from shoal.preferred.expr import (
     Balanced,
     Copies,
     Exclude,
+    Expr,
     Include,
     LackingCopies,
     LargerThan,
@@ -20,6 +21,7 @@ from shoal.preferred.expr import (
     SmallerThan,
     Term,
     Url,
+    terms_of,
 )
 from shoal.preferred.finding import Finding
 from shoal.preferred.globs import is_valid_glob
@@ -137,6 +139,18 @@ def _term(term: Term) -> Iterator[Finding]:
             number = word.partition("=")[2].rpartition(":")[2]
             if not _PLAIN_COUNT.fullmatch(number) and number[:1].isdigit():
                 yield Finding("number", f"`{word}` is read with the number {count}: write that")
+
+
+def invalid_patterns(expr: Expr) -> list[Finding]:
+    """Say of which terms the pattern cannot be used at all."""
+    found: list[Finding] = []
+    for term in terms_of(expr):
+        match term.test:
+            case Include(glob) | Exclude(glob) if not is_valid_glob(glob):
+                found += _glob(term.word, glob, file=True)
+            case Url(glob) | Metadata(_, "=", glob) if not is_valid_glob(glob, file=False):
+                found += _glob(term.word, glob, file=False)
+    return found
 
 
 def _glob(word: str, glob: str, *, file: bool) -> Iterator[Finding]:

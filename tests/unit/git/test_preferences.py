@@ -1,4 +1,4 @@
-"""From when on a repository counts as full: annex.fullybalancedthreshhold, in percent."""
+"""What repositories want, by what is recorded and configured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shoal.git.preferences import Preferences
-from tests.support.annexrepo import git, make_annex
+from tests.support.annexrepo import HERE, git, make_annex
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,19 @@ def test_the_threshold_is_in_percent(tmp_path: Path, configured: str | None, par
         repository.config.reload()
     assert Preferences(repository).facts(None).full_at == part
     repository.close()
+
+
+def test_the_user_hears_once_of_patterns_that_cannot_be_used(tmp_path: Path) -> None:
+    with make_annex(tmp_path / "repo") as repository:
+        told: list[str] = []
+        repository.complain = told.append
+        preferences = Preferences(repository)
+        repository.logs.set_wanted(HERE, "include=[ab]* or url=[z-a] or metadata=a=[")
+        for group in ("one", "another"):
+            assert not preferences.wants(HERE, None, "c", default=False)
+            repository.logs.set_groups(HERE, [group])
+        assert [
+            f"what {HERE} wants: the pattern in `{word}`" in " ".join(told)
+            for word in ("url=[z-a]", "metadata=a=[", "include=[ab]*")
+        ] == [True, True, False]
+        assert len(told) == 2
