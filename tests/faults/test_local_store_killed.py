@@ -40,7 +40,9 @@ def _check(repository: Repository) -> bool:
     return path is not None
 
 
-@pytest.mark.parametrize(("bare", "how"), [(True, "store"), (False, "store"), (False, "whole")])
+@pytest.mark.parametrize(
+    ("bare", "how"), [(True, "store"), (False, "store"), (False, "whole"), (True, "at-once")]
+)
 def test_a_killed_store_is_repeated(tmp_path: Path, bare: bool, how: str) -> None:
     """Wherever it died: no bad object, no false log, and the next attempt works."""
     fuse = 0

@@ -2,6 +2,7 @@
 
     python -m tests.support.killed_store REPOSITORY UUID N
     python -m tests.support.killed_store REPOSITORY UUID N whole
+    python -m tests.support.killed_store REPOSITORY UUID N at-once
     python -m tests.support.killed_store REPOSITORY UUID N remove
 
 Prints `done` when it came to its end. Changes of the disk are calls of the functions of `os`
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from shoal.remotes.base import AlreadyPresent, Caller
+from shoal.remotes.base import AlreadyPresent, Caller, StoreResult
 from shoal.remotes.content import WholeContent
 from shoal.remotes.local import LocalRemote
 from shoal.values.uuid import UUID
@@ -58,11 +59,17 @@ async def run(path: str, uuid: UUID, bomb: Bomb | None, what: str = "store") -> 
     remote = LocalRemote(path, uuid)
     key = key_of(CONTENT)
     await remote.check_present(key)  # opens the repository
+    if what == "at-once":
+        for number in range(10):  # so that git need not be asked later
+            await remote.remove(key_of(b"%d" % number))
     if bomb is not None:
         for name in CHANGES:
             setattr(os, name, bomb.watch(getattr(os, name)))
     if what == "remove":
         assert (await remote.remove(key, caller=Caller(THERE))).removed
+    elif what == "at-once":
+        answer = remote.store_at_once(key, WholeContent(CONTENT), caller=Caller(THERE))
+        assert isinstance(answer, StoreResult | AlreadyPresent)
     elif what == "whole":
         await remote.store_whole(key, WholeContent(CONTENT), caller=Caller(THERE))
     else:

@@ -27,7 +27,7 @@ from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
 from shoal.gateway.reach import Reach, ReachRecords
 from shoal.gateway.reading import Reading
-from shoal.gateway.records import Records, in_thread
+from shoal.gateway.records import Records, soon
 from shoal.gateway.select import Full, Unwanted
 from shoal.gateway.topology import Route, Router, Topology, is_repository
 from shoal.gateway.upload import ClusterUpload
@@ -408,13 +408,13 @@ class ClusterRemote(Remote):
     async def _logged(self, key: Key, reach: Reach) -> frozenset[UUID]:
         kept = self._records.kept_locations(key)
         if kept is None:
-            kept = await in_thread(partial(self._records.locations, key))
+            kept = await soon(partial(self._records.locations, key))
         return reach.with_gateways(kept)
 
     async def _record(
         self, key: Key, present: Collection[UUID] = (), missing: Collection[UUID] = ()
     ) -> None:
-        await in_thread(partial(self._records.record, key, present, missing))
+        await soon(partial(self._records.record, key, present, missing))
 
 
 async def _ask_all(

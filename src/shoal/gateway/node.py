@@ -157,6 +157,20 @@ class Node:
             self._health.served += 1
         return content
 
+    def store_at_once(
+        self, key: Key, content: WholeContent, file: str, caller: Caller
+    ) -> StoreResult | AlreadyPresent | ShoalError | None:
+        """As Remote.store_at_once()."""
+        if self._is_shunned:
+            return None
+        caller = self.heard_from(caller)
+        answer = self.remote.store_at_once(key, content, file=file, caller=caller)
+        if isinstance(answer, ShoalError):
+            return self.failure(answer)
+        if answer is not None:
+            self._health.heard()
+        return answer
+
     async def ask(
         self,
         call: Callable[[Remote], Awaitable[T]],

@@ -29,7 +29,7 @@ from shoal.gateway import outcome, select
 from shoal.gateway.choosing import Placed, Room, choose
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
-from shoal.gateway.records import Records, choice_in_thread, in_thread
+from shoal.gateway.records import Records, choice, in_thread
 from shoal.gateway.select import Full, Unwanted
 from shoal.remotes.base import AlreadyPresent, Caller, StoreResult, Upload
 from shoal.remotes.content import WholeContent
@@ -79,7 +79,7 @@ class Placing:
         Raises RemoteRefused, NotEnoughSpace, TransferInProgress or RemoteUnavailable when no
         node takes the content and none has it.
         """
-        chosen = await choice_in_thread(self._first_choice)
+        chosen = await choice(self._first_choice)
         await self._fill(chosen, self._content)
         if not self._settled:
             asked = self._asked()
@@ -97,7 +97,7 @@ class Placing:
         before = {*self.uploads}
         left = [uuid for uuid in self._lacking if uuid not in self._asked()]
         if left:
-            await self._fill(await choice_in_thread(partial(self._choose, left)), None)
+            await self._fill(await choice(partial(self._choose, left)), None)
         return {uuid: upload for uuid, upload in self.uploads.items() if uuid not in before}
 
     @property
@@ -160,7 +160,7 @@ class Placing:
                 return
             asked = self._asked()
             left = [uuid for uuid in self._lacking if uuid not in asked]
-            chosen = await choice_in_thread(partial(self._choose, left)) if left else []
+            chosen = await choice(partial(self._choose, left)) if left else []
 
     def _asked(self) -> set[UUID]:
         return {*self._opened, *self.already, *self.results, *self.failures}
@@ -174,7 +174,7 @@ class Placing:
         await self._offer(holders)
         lacking = [uuid for uuid in holders if uuid in self._opened]
         if lacking:
-            wanted = await choice_in_thread(partial(self._choose, lacking))
+            wanted = await choice(partial(self._choose, lacking))
             self.uploads.update({uuid: self._opened[uuid] for uuid in wanted})
 
     async def _place_unwanted(self, cluster: str, unwanted: Unwanted) -> None:
@@ -184,7 +184,7 @@ class Placing:
         takers = [*self._opened, *self._lacking]
         groups = [takers] if unwanted is Unwanted.ALL else [[uuid] for uuid in takers]
         for group in groups:
-            takers = await choice_in_thread(partial(self._choose, group, wanted=False))
+            takers = await choice(partial(self._choose, group, wanted=False))
             await self._offer([u for u in takers if u not in self._opened], self._content)
             self.uploads.update({u: self._opened[u] for u in takers if u in self._opened})
             if not all(map(self._has_failed, takers)):
@@ -197,6 +197,8 @@ class Placing:
     async def _offer(self, uuids: Sequence[UUID], content: WholeContent | None = None) -> None:
         """Ask nodes at once whether they take the content, or give it to them; note what each
         says."""
+        if content is not None:
+            uuids = [uuid for uuid in uuids if not self._give_at_once(self.nodes[uuid], content)]
         offers = (
             self._begin(self.nodes[uuid])
             if content is None
@@ -220,8 +222,22 @@ class Placing:
             node.enter()
             self._opened[node.uuid] = answer
 
+    def _give_at_once(self, node: Node, content: WholeContent) -> bool:
+        """Give the content to a node that needs to wait for nothing; tell whether it took it,
+        or has it."""
+        answer = node.store_at_once(self.key, content, self.file, self.caller)
+        if answer is None:
+            return False
+        if not isinstance(answer, AlreadyPresent):
+            self._agreed()
+        self._note(node, answer)
+        return True
+
     async def _give(self, node: Node, content: WholeContent) -> None:
-        answer = await node.store_whole(self.key, content, self.file, self.caller, self._agreed)
+        agreed = self._agreed
+        self._note(node, await node.store_whole(self.key, content, self.file, self.caller, agreed))
+
+    def _note(self, node: Node, answer: StoreResult | AlreadyPresent | ShoalError) -> None:
         if isinstance(answer, AlreadyPresent):
             self.already[node.uuid] = answer.stored_in
         else:

@@ -14,7 +14,7 @@ from functools import partial
 from shoal.errors import ShoalError
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
-from shoal.gateway.records import Records, in_thread, room_for
+from shoal.gateway.records import Records, room_for, soon
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -93,7 +93,9 @@ class ProxiedRemote(Remote):
         self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
     ) -> StoreResult | AlreadyPresent:
         async with room_for(key, self._node.uuid, self._records):
-            answer = await self._node.store_whole(key, content, file, caller, agreed)
+            answer = self._node.store_at_once(key, content, file, caller)
+            if answer is None:
+                answer = await self._node.store_whole(key, content, file, caller, agreed)
             if isinstance(answer, ShoalError):
                 raise answer
             if isinstance(answer, AlreadyPresent):
@@ -104,7 +106,7 @@ class ProxiedRemote(Remote):
 
     async def _note_present(self, key: Key, present: AlreadyPresent) -> None:
         """Record where the key is already, as far as the log does not say so."""
-        logged = await in_thread(partial(self._records.locations, key))
+        logged = await soon(partial(self._records.locations, key))
         fresh = [uuid for uuid in self._with(present.stored_in) if uuid not in logged]
         if fresh:
             await self.record(key, present=fresh)
@@ -155,7 +157,7 @@ class ProxiedRemote(Remote):
         self, key: Key, present: tuple[UUID, ...] | list[UUID] = (), missing: tuple[UUID, ...] = ()
     ) -> None:
         """Put into the location log what the remote said."""
-        await uninterrupted(in_thread(partial(self._records.record, key, present, missing)))
+        await uninterrupted(soon(partial(self._records.record, key, present, missing)))
 
     def _with(self, named: tuple[UUID, ...]) -> tuple[UUID, ...]:
         return (self._node.uuid, *named)

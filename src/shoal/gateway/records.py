@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from shoal.errors import ShoalError
 from shoal.gateway.choosing import Placed, Room, choosing
 from shoal.gateway.patience import uninterrupted
+from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait, without_waiting
 from shoal.remotes.shortwork import Lane
 from shoal.values.key import Key
 from shoal.values.uuid import UUID, is_cluster_uuid
@@ -35,9 +36,22 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await _LANE.call(work)
 
 
-async def choice_in_thread(work: Callable[[], T]) -> T:
-    """Have a thread make a choice with Records.choosing()."""
-    return await _CHOICES.call(work)
+async def soon(work: Callable[[], T]) -> T:
+    """Ask Records, or tell them: at once when that needs no waiting, else in a thread."""
+    return await _at_once_or_in_thread(_LANE, work)
+
+
+async def choice(work: Callable[[], T]) -> T:
+    """Make a choice with Records.choosing(), as soon() does."""
+    return await _at_once_or_in_thread(_CHOICES, work)
+
+
+async def _at_once_or_in_thread(lane: Lane, work: Callable[[], T]) -> T:
+    try:
+        with without_waiting():
+            return lane.at_once(work)
+    except WouldWait:
+        return await lane.call(work)
 
 
 @asynccontextmanager
@@ -51,7 +65,7 @@ async def room_for(key: Key, node: UUID, records: Records) -> AsyncIterator[None
             rooms.append(choosing.reserve(node))
 
     try:
-        await uninterrupted(choice_in_thread(reserve))
+        await uninterrupted(choice(reserve))
         yield
     finally:
         for room in rooms:
@@ -62,7 +76,8 @@ async def room_for(key: Key, node: UUID, records: Records) -> AsyncIterator[None
 class Records(Protocol):
     """The gateway's git-annex branch, as far as requests need it.
 
-    All methods block and are called from threads, several at a time.
+    All methods may block and are called from threads, several at a time; or from the event
+    loop in a without_waiting() block, where they raise WouldWait before they change anything.
     """
 
     def locations(self, key: Key) -> frozenset[UUID]:
@@ -96,9 +111,11 @@ class RepositoryRecords:
     """
 
     def __init__(self, repository: Repository, changed: Callable[[], None]) -> None:
+        from shoal.git.mounts import is_on_local_disk
         from shoal.git.preferences import Preferences
 
         self._logs = repository.logs
+        self._answers_quickly = is_on_local_disk(repository.common_dir)
         self._preferences = Preferences(repository)
         self._changed = changed
         self._found: deque[tuple[Key, UUID]] = deque()
@@ -110,6 +127,7 @@ class RepositoryRecords:
             await self._comparing
 
     def locations(self, key: Key) -> frozenset[UUID]:
+        self._use_disk()
         return self._logs.locations(key)
 
     def kept_locations(self, key: Key) -> frozenset[UUID] | None:
@@ -144,5 +162,22 @@ class RepositoryRecords:
     def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
         changes = dict.fromkeys(present, True) | dict.fromkeys(missing, False)
         changes = {uuid: there for uuid, there in changes.items() if not is_cluster_uuid(uuid)}
-        if changes and self._logs.set_locations(key, changes):
+        if not changes:
+            return
+        self._use_disk()
+        with self._ready_to_record(key, next(iter(changes))):
+            written = self._logs.set_locations(key, changes)
+        if written:
             self._changed()
+
+    def _ready_to_record(self, key: Key, repository: UUID) -> AbstractContextManager[None]:
+        """Where there must be no waiting, nothing may be left to be waited for in the block."""
+        if not must_not_wait():
+            return nullcontext()
+        if self._preferences.sizes.is_reserving:  # also in a database, which others use
+            about_to_wait()
+        return self._logs.ready_to_set(key, repository)
+
+    def _use_disk(self) -> None:
+        if not self._answers_quickly:
+            about_to_wait()

@@ -18,7 +18,7 @@ from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
 from shoal.gateway.reading import Reading
-from shoal.gateway.records import in_thread
+from shoal.gateway.records import soon
 from shoal.gateway.spread import spread
 from shoal.remotes.base import StoreResult, Upload
 from shoal.remotes.content import Content
@@ -74,7 +74,7 @@ class ClusterUpload(Upload):
         if fresh:
             self._recorded.update(fresh)
             record = partial(placing.records.record, placing.key, fresh, ())
-            await uninterrupted(in_thread(record))
+            await uninterrupted(soon(record))
 
     async def _replace_failed(self) -> None:
         """The content has gone by; others get it from nodes that have it now. They have no

@@ -6,6 +6,7 @@ Location logs are kept parsed, too, until they change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,10 @@ class AnnexLogs(NetworkLogs):
             else:
                 public[repository] = status
         return written + (self._change_locations(key, public) if public else 0)
+
+    def ready_to_set(self, key: Key, repository: UUID) -> AbstractContextManager[None]:
+        """As AnnexBranch.ready_to_change(): in the block set_location() waits for nobody."""
+        return self._branch.ready_to_change(self._path(key), regarding=repository)
 
     def _change_locations(
         self,

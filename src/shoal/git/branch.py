@@ -12,16 +12,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
 from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
-from shoal.git.journal import Journal, Signature
+from shoal.git.journal import Journal, Signature, branch_path
 from shoal.git.locks import LockError
 from shoal.git.refs import Refs, read_status
 from shoal.git.scanning import TreeReader, scan_tree
+from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait, without_waiting
 from shoal.logs.merge import union_merge
 from shoal.values.uuid import UUID
 
@@ -39,6 +40,15 @@ Listener = Callable[[frozenset[str] | None], None]
 """Is told which files may have changed; None: any. It must not call the branch."""
 
 _MANY = 10_000  # changed files that are not worth naming
+
+
+class _Ready:
+    """A thread that can change a file at once, and what is in it: by path, and whether it is
+    changed in private."""
+
+    def __init__(self, thread: int, contents: dict[tuple[str, bool], bytes]) -> None:
+        self.thread = thread
+        self.contents = contents
 
 
 class AnnexBranch:
@@ -61,6 +71,7 @@ class AnnexBranch:
         self._refused: set[tuple[str, str]] = set()  # siblings that were warned of
         self._unmerged: tuple[str, ...] = ()  # those that cannot be merged: read-only
         self._listeners: list[Listener] = []
+        self._ready: _Ready | None = None
         self.generation = 0
         self.trouble: ShoalError | None = None
         """Why the last refresh() could not merge the siblings; None when it could."""
@@ -74,6 +85,7 @@ class AnnexBranch:
         ShoalError when they must not be merged.
         """
         if self._merged is None:
+            about_to_wait()
             self.update()
         content = self._current(path, private=True)
         if self._unmerged:
@@ -166,8 +178,11 @@ class AnnexBranch:
     @property
     def tip(self) -> str | None:
         """The commit that the branch is at now; None when there is no branch."""
-        with self._lock:
+        self._take_lock()
+        try:
             return self._refs.tip()
+        finally:
+            self._lock.release()
 
     @property
     def siblings(self) -> dict[str, str]:
@@ -201,7 +216,7 @@ class AnnexBranch:
         done: Callable[[], None] | None = None,
     ) -> int:
         """Change many files while the journal is locked once; tell how many changed."""
-        private = regarding is not None and regarding in self._repository.private_uuids
+        private = self._is_private(regarding)
         journal = self.private_journal if private else self.journal
         written: set[str] = set()
         with self._locked_journal():
@@ -212,12 +227,35 @@ class AnnexBranch:
                     if new is not None and new != old:
                         journal.write(path, new)
                         written.add(path)
+                        if self._ready is not None:  # this thread holds the lock: it is its own
+                            self._ready.contents.clear()
             finally:
                 if written:
                     self._announce(frozenset(written))
             if written and done is not None:
                 done()
         return len(written)
+
+    @contextmanager
+    def ready_to_change(self, path: str, *, regarding: UUID | None = None) -> Iterator[None]:
+        """Hold the journal's lock and know what is in a file, so that this thread can change
+        that in the block without waiting for anybody. `regarding` as in change().
+
+        Raises WouldWait, wherever this is called, when somebody else has the lock or git must
+        be asked.
+        """
+        private = self._is_private(regarding)
+        with ExitStack() as held:
+            with without_waiting():
+                held.enter_context(self._locked_journal())
+                self._take_lock()  # or others could keep it from now on
+                held.callback(self._lock.release)
+                content = self._current(path, private=private)
+            self._ready = _Ready(threading.get_ident(), {(path, private): content})
+            try:
+                yield
+            finally:
+                self._ready = None
 
     def commit(self, message: str | None = None) -> bool:
         """Commit what is in the journal to the branch; tell whether there was anything.
@@ -249,6 +287,7 @@ class AnnexBranch:
         with self._lock:
             if index.parent == base == status == self._known_tip:
                 self._known_tip = tip  # nothing but what was in the journal
+                self._trees.follow(base, tip, map(branch_path, names))
             self._notice(tip)
 
     def forget(self, made: Collection[Transition]) -> None:
@@ -399,6 +438,8 @@ class AnnexBranch:
         words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", known, tip)
         status, out, _ = self._repository.git.without_index().ask(*words)
         paths = [os.fsdecode(path) for path in out.split(b"\0") if path]
+        if status == 0:
+            self._trees.follow(known, tip, paths)
         self._announce(frozenset(paths) if status == 0 and len(paths) <= _MANY else None)
 
     def _announce(self, paths: frozenset[str] | None) -> None:
@@ -409,8 +450,15 @@ class AnnexBranch:
 
     # Small things
 
+    def _is_private(self, regarding: UUID | None) -> bool:
+        return regarding is not None and regarding in self._repository.private_uuids
+
     def _current(self, path: str, *, private: bool) -> bytes:
         """Give the content of a file without looking at siblings."""
+        if self._is_ready and self._ready is not None:
+            known = self._ready.contents.get((path, private))
+            if known is not None:
+                return known
         content = self.journal.read(path)
         tip = self.tip
         if content is None:
@@ -425,9 +473,22 @@ class AnnexBranch:
     def _index_status(self) -> str:
         return read_status(self._repository.annex_path("index.lck"))
 
+    def _take_lock(self) -> None:
+        """Others hold it while they ask git."""
+        if not self._lock.acquire(blocking=not must_not_wait()):
+            raise WouldWait
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether this thread is in a ready_to_change() block."""
+        return self._ready is not None and self._ready.thread == threading.get_ident()
+
     @contextmanager
     def _locked_journal(self) -> Iterator[tuple[int, ...]]:
         """Hold the journal's lock; gives the files that keep it held in a child process."""
+        if self._is_ready:
+            yield ()
+            return
         repository = self._repository
         path = repository.lock_path("journal")
         try:

@@ -7,6 +7,7 @@ Source: on-disk behaviour of git-annex 10.20261026.
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from shoal.errors import NotEnoughSpace
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from shoal.git.repository import Repository
 
 DEFAULT_RESERVE = 100_000_000  # bytes
+_SMALL = 1 << 20  # bytes
+_PLENTY = 1 << 30  # bytes: more than a disk takes while a look at it holds
+_LOOK_HOLDS = 0.05  # seconds
 
 
 def parse_reserve(value: str | None) -> int:
@@ -51,11 +55,20 @@ def check_reserve(
     """Raise NotEnoughSpace when receiving `key` would touch the reserve.
 
     `here_already` are bytes of it that are in a temporary file. A key of unknown size needs
-    one byte.
+    one byte. When there was plenty of room a moment ago, small keys need no look.
     """
+    is_small = key.size is not None and key.size <= _SMALL
+    plenty_until, of_reserve = transfers.plenty
+    if is_small and monotonic() < plenty_until and reserve <= of_reserve:
+        return
     needed = (1 if key.size is None else key.size) + reserve - here_already
     free = free_bytes(annex_dir)
-    if needed <= free and transfers.most_to_come(key) <= free - needed:
+    spare = free - needed
+    if spare >= 0:
+        spare -= transfers.most_to_come(key)
+    if spare >= 0:
+        if spare > _PLENTY:
+            transfers.plenty = (monotonic() + _LOOK_HOLDS, reserve)
         return
     # Looked at first, what came since then is free space that is used twice, never not at all.
     to_come = transfers.bytes_to_come(key)

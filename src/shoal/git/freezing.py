@@ -14,14 +14,18 @@ import shlex
 import stat
 import subprocess
 from contextlib import suppress
+from functools import lru_cache
+from time import monotonic
 from typing import Final
 
 from shoal.git.config import GitConfig
 from shoal.git.permissions import Permissions
+from shoal.git.waiting import about_to_wait
 
 _WRITE: Final = 0o222
 _READ: Final = 0o444
 _GROUP_READ_WRITE: Final = 0o660
+_LOOK_HOLDS: Final = 0.002  # seconds
 
 
 class Freezer:
@@ -111,6 +115,11 @@ class Freezer:
         """Whether a command or a hook must thaw a file before it can be changed or deleted."""
         return _words(*self._thaw, "") is not None
 
+    @property
+    def does_more(self) -> bool:
+        """Whether a command or a hook is run when content is frozen or thawed."""
+        return _words(*self._freeze, "") is not None or self.thawing_does_more
+
     def _chmod(self, path: str, mode: int, now: int | None = None) -> None:
         if mode == now:
             return
@@ -131,8 +140,14 @@ def _hook(hooks_dir: str | None, name: str) -> str | None:
     return None if hooks_dir is None else os.path.join(hooks_dir, name)
 
 
+@lru_cache(maxsize=64)
+def _is_there(hook: str, moment: int) -> bool:
+    """Tell whether there is a hook; what was seen holds for the moment."""
+    return os.access(hook, os.X_OK)
+
+
 def _words(command: str | None, hook: str | None, path: str) -> list[str] | None:
-    if hook is not None and os.access(hook, os.X_OK):
+    if hook is not None and _is_there(hook, int(monotonic() / _LOOK_HOLDS)):
         return [hook, path]
     if command:
         return ["sh", "-c", command.replace("%path", shlex.quote(path))]
@@ -143,4 +158,5 @@ def _run(command: str | None, hook: str | None, path: str) -> None:
     """Run a hook, else a configured command. Its failure is no error (as in git-annex)."""
     words = _words(command, hook, path)
     if words is not None:
+        about_to_wait()
         subprocess.run(words, stdin=subprocess.DEVNULL, stdout=2, check=False)

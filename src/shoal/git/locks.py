@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from shoal.errors import ShoalError
 from shoal.git.held import Held
 from shoal.git.permissions import Permissions
+from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait
 
 if TYPE_CHECKING:
     from shoal.git.pidlock import PidLock
@@ -128,6 +129,13 @@ class Locker:
         return {} if self._pidlock is None else self._pidlock.child_environment()
 
     def _take(self, path: str, *, exclusive: bool, wait: bool, new: bool = False) -> Lock | None:
+        if self._pidlock is not None:
+            about_to_wait()
+        if wait and must_not_wait():
+            lock = self._take(path, exclusive=exclusive, wait=False, new=new)
+            if lock is None:
+                raise WouldWait
+            return lock
         fd = _open(path, os.O_RDWR if exclusive else os.O_RDONLY, self._permissions, new=new)
         try:
             if self._pidlock is not None:

@@ -27,6 +27,7 @@ from shoal.git.contentlock import ContentLock, Promises, SharedLock
 from shoal.git.objectsettings import ObjectSettings
 from shoal.git.removal import Removal
 from shoal.git.transfers import TransferLog
+from shoal.git.waiting import about_to_wait
 from shoal.values.backend import is_secure_key
 from shoal.values.key import Key
 from shoal.values.keypath import hash_dir_lower, hash_dir_mixed, key_file, parse_key_file
@@ -147,6 +148,7 @@ class ObjectStore:
         from shoal.git.inodecache import InodeCache
         from shoal.git.unlocked import is_content_of
 
+        about_to_wait()
         status = os.stat(path)
         if status.st_nlink == 1 and not status.st_mode & 0o222:
             return True
@@ -177,22 +179,27 @@ class ObjectStore:
     # Receiving
 
     def receive(
-        self, key: Key, source: UUID, file: str = "", *, size: int | None = None
+        self,
+        key: Key,
+        source: UUID,
+        file: str = "",
+        *,
+        size: int | None = None,
+        briefly: bool = False,
     ) -> Receiving:
         """Begin to receive `key` from `source`, as the only one who does.
 
-        `size` in bytes is for a key that does not say its own. Raises InsecureKey,
+        `size` in bytes is for a key that does not say its own; `briefly`: it is all there, and
+        will be stored before anybody could look how far that has come. Raises InsecureKey,
         NotEnoughSpace, TransferInProgress.
         """
         from shoal.git.diskreserve import check_reserve  # only those who receive need it
         from shoal.git.receive import Receiving
 
         self.check_allowed(key)
-        transfer = self.transfers.begin_download(key, source, file)
+        transfer = self.transfers.begin_download(key, source, file, briefly=briefly)
         try:
             here = _size_of(self.temp_path(key))
-            sized = key if key.size is not None else Key(key.backend, key.name, size)
-            annex_dir = self._repository.annex_dir
             reserve = self.settings.reserve
             if reserve is not None:
                 sized = key if key.size is not None else Key(key.backend, key.name, size)
@@ -260,6 +267,7 @@ class ObjectStore:
                 return False
             if not self.settings.locks.is_being_removed(path):
                 return True
+            about_to_wait()
             time.sleep(_WAIT_SECONDS)
         raise ContentLocked
 

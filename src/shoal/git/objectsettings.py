@@ -68,6 +68,12 @@ class ObjectSettings:
         repository = self.repository
         return Freezer.of(repository.permissions, repository.config, repository.common_dir)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether storing a content is done with a few files of the annex, and no more: no
+        wait for the disk, no work tree, no command, no hook."""
+        return not (self.sync or self.thin or self.unlocked or self.freezer.does_more)
+
     @cached_property
     def othertmp(self) -> OtherTmp:
         repository = self.repository

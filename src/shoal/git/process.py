@@ -17,6 +17,7 @@ from typing import IO
 
 from shoal import debug
 from shoal.errors import ShoalError
+from shoal.git.waiting import about_to_wait
 from shoal.values.record import record, replaced
 
 _OF_ANOTHER_REPOSITORY = (
@@ -109,6 +110,7 @@ class Git:
         stderr: int | IO[bytes] | None = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
         """Start a git command; whoever calls this must wait for it."""
+        about_to_wait()
         words = self.words(*args)
         try:
             process = subprocess.Popen(
@@ -243,6 +245,7 @@ class CatFile:
 
     def read_many(self, names: Sequence[bytes]) -> list[GitObject | None]:
         """Give the objects of all `names`, in that order; all of them in memory."""
+        about_to_wait()
         found: list[GitObject | None] = []
         with self._lock:
             for batch in _batches(names):

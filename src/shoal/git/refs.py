@@ -32,6 +32,9 @@ class Refs:
         self._git = git
         self._packed: dict[str, str] = {}
         self._packed_watch = Watch()
+        self._tip_file = f"{common_dir}/{BRANCH}"
+        self._tip_watch = Watch()
+        self._tip: str | None = None  # what that file said
         self._watch = Watch()
         self._siblings: dict[str, str] = {}
         self._reftable = os.path.join(common_dir, "reftable", "tables.list")
@@ -41,7 +44,10 @@ class Refs:
         """Give the commit that the git-annex branch is at now; None when there is none."""
         if self._has_reftable:
             return self._all_packed().get(BRANCH)
-        found = self._loose(f"{self._common_dir}/{BRANCH}")
+        if self._tip_watch.changed():
+            self._tip_watch.look([self._tip_file])
+            self._tip = self._loose(self._tip_file)
+        found = self._tip
         if found == "":
             return self._git.line("rev-parse", "--verify", "--quiet", BRANCH)
         return found or self._all_packed().get(BRANCH)

@@ -56,6 +56,7 @@ from shoal.errors import ShoalError
 from shoal.git.held import Held
 from shoal.git.sizecount import SizeCount
 from shoal.git.sizesdb import SharedSizes
+from shoal.git.waiting import about_to_wait
 from shoal.logs.presence import Status
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -192,6 +193,7 @@ class RepoSizes:
 
         Raises LockError when another process does so for a minute.
         """
+        about_to_wait()
         self.sizes()  # what takes long is done before others have to wait
         with self._shared.deciding():
             self._notice_now_and_then()
@@ -225,6 +227,11 @@ class RepoSizes:
                 reserved = self._reserved[live.repo, live.key] = _Reserved(size, set())
                 self._room[live.repo] = self._room.get(live.repo, 0) + size
             reserved.changes.add(live)
+
+    @property
+    def is_reserving(self) -> bool:
+        """Whether there are reservations of this process, which what is logged may settle."""
+        return bool(self._reserved)
 
     def is_pending(self, live: LiveChange) -> bool:
         """Tell whether a change was neither settled nor cancelled."""

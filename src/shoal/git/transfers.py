@@ -63,7 +63,14 @@ class Transfer:
     """One transfer under way, which only its owner ends."""
 
     def __init__(
-        self, log: TransferLog, key: Key, path: str, failed: str, locks: list[Lock], file: str
+        self,
+        log: TransferLog,
+        key: Key,
+        path: str,
+        failed: str,
+        locks: list[Lock],
+        file: str,
+        recorded: bool,
     ) -> None:
         self._log = log
         self._path = path
@@ -72,7 +79,8 @@ class Transfer:
         self._info = TransferInfo(time.time_ns(), None, file)
         self._recorded = 0
         self._step = _UNSIZED_STEP if key.size is None else key.size // 100
-        self._log._write(path, bytes(self._info))
+        if recorded:
+            self._log._write(path, bytes(self._info))
 
     def progress(self, done: int) -> None:
         """Record how many bytes of the key are here, unless little changed since the last."""
@@ -113,18 +121,23 @@ class TransferLog:
         self._directory = os.path.join(annex_dir, "transfer")
         self._locker = locker
         self._permissions = permissions
+        self.plenty = (0.0, 0)
+        """Until when, of the monotonic clock, small keys have room, and beside what reserve."""
 
-    def begin_download(self, key: Key, source: UUID, file: str = "") -> Transfer:
+    def begin_download(
+        self, key: Key, source: UUID, file: str = "", *, briefly: bool = False
+    ) -> Transfer:
         """Begin to receive `key` from `source`, as the only one who does.
 
-        Raises TransferInProgress when anybody receives the key already.
+        It is locked, and recorded unless it will be over `briefly`. Raises TransferInProgress
+        when anybody receives the key already.
         """
         name = _LOCK_PREFIX + key_file(key)
         lock_files = [
             f"{self._directory}/download/lck/{name}",
             f"{self._directory}/download/{directory_name(source)}/{name}",
         ]
-        return self._begin("download", key, source, file, lock_files)
+        return self._begin("download", key, source, file, lock_files, recorded=not briefly)
 
     def begin_upload(self, key: Key, destination: UUID, file: str = "") -> Transfer | None:
         """Record that `key` is being sent to `destination`.
@@ -140,7 +153,14 @@ class TransferLog:
             return None
 
     def _begin(
-        self, direction: Direction, key: Key, other: UUID, file: str, lock_files: list[str]
+        self,
+        direction: Direction,
+        key: Key,
+        other: UUID,
+        file: str,
+        lock_files: list[str],
+        *,
+        recorded: bool = True,
     ) -> Transfer:
         parts = f"{direction}/{directory_name(other)}/{key_file(key)}"
         locks: list[Lock] = []
@@ -154,7 +174,7 @@ class TransferLog:
                     raise TransferInProgress()
             path = f"{self._directory}/{parts}"
             failed = f"{self._directory}/failed/{parts}"
-            return Transfer(self, key, path, failed, locks, file)
+            return Transfer(self, key, path, failed, locks, file, recorded)
         except BaseException:
             for lock in reversed(locks):
                 lock.release()

@@ -187,6 +187,16 @@ class Remote(ABC):
         async with begun as upload:
             return await upload.store(content.from_offset(upload.offset))
 
+    def store_at_once(
+        self, key: Key, content: WholeContent, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult | AlreadyPresent | ShoalError | None:
+        """Do what store_whole() does when there is nothing to wait for; else give None, and
+        nothing was done. An error of a remote that took the content is given, not raised.
+
+        For an event loop, as present_at_once().
+        """
+        return None
+
     @abstractmethod
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY

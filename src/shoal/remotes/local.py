@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shoal.errors import ContentLocked, KeyNotPresent, RemoteRefused
+from shoal.errors import ContentLocked, KeyNotPresent, RemoteRefused, ShoalError
+from shoal.git.waiting import without_waiting
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -54,6 +55,9 @@ def monotonic_seconds() -> int:
     return int(time.clock_gettime(clock))
 
 
+_Answer = StoreResult | AlreadyPresent | ShoalError
+
+
 @dataclass(frozen=True, slots=True)
 class _Store:
     """What begin_store found in its thread."""
@@ -72,11 +76,11 @@ class LocalRemote(Remote):
     annex-content hook after changes, as git-annex-shell is documented to do. Unless
     `keeps_reserve`, or as an open repository says, content is stored without a look at
     annex.diskreserve.
+    `alone`: one client has the event loop to itself, so that work can be done in it.
     """
 
     def __init__(
         self,
-    `alone`: one client has the event loop to itself, so that work can be done in it.
         path: str,
         uuid: UUID,
         *,
@@ -88,11 +92,11 @@ class LocalRemote(Remote):
         trash: Callable[[str], Remote | None] | None = None,
         content_hook: bool = False,
         keeps_reserve: bool = True,
+        alone: bool = False,
     ) -> None:
         self._info = RemoteInfo(
             uuid, name or path, cost, read_only=read_only, monotonic_clock_here=True
         )
-        alone: bool = False,
         self._disk = LocalDisk(
             path, uuid, self._info.name, repository, keeps_reserve=keeps_reserve, alone=alone
         )
@@ -190,27 +194,32 @@ class LocalRemote(Remote):
     async def begin_store(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
-        begun = await self._disk.call(
-            partial(self._begin_store, key, file, caller), _give_up, writing=True
-        )
+        def begin() -> _Store | AlreadyPresent:
+            return self._begin_store(self._disk.repository(), key, file, caller)
+
+        begun = await self._disk.call(begin, _give_up, writing=True)
         if isinstance(begun, AlreadyPresent):
             return begun
         return self._upload(key, begun)
 
-    def _begin_store(self, key: Key, file: str, caller: Caller) -> _Store | AlreadyPresent:
+    def _begin_store(
+        self, repository: Repository, key: Key, file: str, caller: Caller, *, whole: bool = False
+    ) -> _Store | AlreadyPresent:
+        """`whole`: the content is all there, so that there is no use in looking for one that
+        came just before."""
         from shoal.git.objects import InsecureKey
 
-        repository = self._disk.repository()
         objects = repository.objects
         if objects.present(key):
             return AlreadyPresent()
         self._check_writable()
         equivalents = objects.equivalents(key)
         try:
-            receiving = objects.receive(key, caller.uuid or self._info.uuid, file)
+            source = caller.uuid or self._info.uuid
+            receiving = objects.receive(key, source, file, briefly=whole)
         except InsecureKey as error:
             raise RemoteRefused(str(error)) from error
-        if objects.present(key):  # somebody finished it just before
+        if not whole and objects.present(key):  # somebody finished it just before
             receiving.end(failed=None)
             return AlreadyPresent()
         return _Store(repository, receiving, equivalents)
@@ -224,18 +233,40 @@ class LocalRemote(Remote):
         caller: Caller = NOBODY,
         agreed: Callable[[], None] = lambda: None,
     ) -> StoreResult | AlreadyPresent:
-        return await self._disk.call_short(
-            partial(self._store_whole, key, content, file, caller, agreed)
+        def store() -> StoreResult | AlreadyPresent:
+            begun = self._begin_store(self._disk.repository(), key, file, caller, whole=True)
+            if isinstance(begun, AlreadyPresent):
+                return begun
+            agreed()
+            return self._upload(key, begun).store_whole(content)
+
+        return await self._disk.call_short(store)
+
+    def store_at_once(
+        self, key: Key, content: WholeContent, *, file: str = "", caller: Caller = NOBODY
+    ) -> _Answer | None:
+        if self._hook is not None:
+            return None
+        return self._disk.at_once(
+            lambda repository: self._store_at_once(repository, key, content, file, caller)
         )
 
-    def _store_whole(
-        self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
-    ) -> StoreResult | AlreadyPresent:
-        begun = self._begin_store(key, file, caller)
-        if isinstance(begun, AlreadyPresent):
-            return begun
-        agreed()
-        return self._upload(key, begun).store_whole(content)
+    def _store_at_once(
+        self, repository: Repository, key: Key, content: WholeContent, file: str, caller: Caller
+    ) -> _Answer | None:
+        """All locks are taken before anything is done: nothing can be in its way then."""
+        if not repository.objects.settings.is_plain:
+            return None
+        with repository.logs.ready_to_set(key, self._info.uuid):
+            with without_waiting():
+                begun = self._begin_store(repository, key, file, caller, whole=True)
+            if isinstance(begun, AlreadyPresent):
+                return begun
+            try:
+                with self._disk.answering(writing=True):
+                    return self._upload(key, begun).store_whole(content)
+            except ShoalError as error:
+                return error
 
     def _upload(self, key: Key, begun: _Store) -> LocalUpload:
         record = partial(self._record_presence, begun.repository, key)

@@ -28,6 +28,7 @@ from shoal.errors import (
 )
 from shoal.git.identity import Identity, identity_of
 from shoal.git.mounts import is_on_local_disk
+from shoal.git.waiting import WouldWait
 from shoal.remotes.shortwork import Lane, wait_briefly
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ _THREADS: Final = 8  # of one disk: a disk that hangs must not stop the others
 _SETTLE_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 5.0
 _LOOK_HOLDS: Final = 0.002  # seconds for which at_once() believes that nothing changed
-_SLOW: Final = 0.02  # seconds that at_once() should never take
-_REST: Final = 1.0  # seconds for which it leaves a disk alone where it did
 
 
 class LocalDisk:
@@ -59,11 +58,11 @@ class LocalDisk:
         name: str,
         repository: Repository | None = None,
         *,
-        alone: bool = False,
         keeps_reserve: bool = True,
+        alone: bool = False,
+    ) -> None:
         """`alone`: one client has the event loop to itself, so that work can be done in it."""
         self._alone = alone
-    ) -> None:
         self._path = path
         self._uuid = uuid
         self.name = name
@@ -75,7 +74,6 @@ class LocalDisk:
         self._generation = -1
         self._answers_quickly = False  # it is a disk of this machine
         self._looked_until = 0.0  # of the monotonic clock: when at_once() has to look again
-        self._rests_until = 0.0  # and when it may use the disk at all
         self._pools: dict[bool, ThreadPoolExecutor] = {}  # for writing, and for reading
         self._lane = Lane(f"writing to {name}")
         if repository is not None:
@@ -83,30 +81,30 @@ class LocalDisk:
 
     # The repository
 
-    def at_once(self, work: Callable[[Repository], T | None]) -> T | None:
+    def at_once(self, work: Callable[[Repository], T]) -> T | None:
         """Give what `work` gives for the open repository, right here in the event loop.
 
         None when it must be done in a thread: the repository is not open, or not as it was
-        two milliseconds ago; the disk is behind a network, or was slow within the last
-        second; or `work` failed. `work` makes a few calls for what most likely is in memory.
-        So a disk of this machine that has to be waited for delays the server now and then
-        by one such wait, and one that can hang for ever not at all.
+        two milliseconds ago; the disk is behind a network, where it can hang for ever, or was
+        slow within the last second (see Lane.at_once); or `work` failed.
         """
-        repository, now = self._repository, monotonic()
-        if repository is None or not self._answers_quickly or now < self._rests_until:
+        repository = self._repository
+        if repository is None or not self._answers_quickly:
             return None
         try:
-            if now >= self._looked_until:
-                if not self._is_as_it_was(repository):
-                    return None
-                self._looked_until = now + _LOOK_HOLDS
-            return work(repository)
-        except (OSError, ShoalError):
+            if self._alone:
+                return self._look_and_work(repository, work)
+            return self._lane.at_once(lambda: self._look_and_work(repository, work))
+        except (OSError, ShoalError, WouldWait):
             return None
-        finally:
-            end = monotonic()
-            if end - now > _SLOW:
-                self._rests_until = end + _REST
+
+    def _look_and_work(self, repository: Repository, work: Callable[[Repository], T]) -> T | None:
+        now = monotonic()
+        if now >= self._looked_until:
+            if not self._is_as_it_was(repository):
+                return None
+            self._looked_until = now + _LOOK_HOLDS
+        return work(repository)
 
     def _is_as_it_was(self, repository: Repository) -> bool:
         """Tell whether the repository is there and unchanged: a few stat calls."""
@@ -221,17 +219,17 @@ class LocalDisk:
         """Run `work` in a thread; what a disk may raise comes as what a remote may raise.
 
         When this is cancelled, what `work` made is undone. A thread cannot be stopped: it is
+        waited for only briefly, since a disk can hang; `undo` runs whenever it ends.
+        """
         if self._alone:
             with self.answering(writing=writing):
                 return work()
-        waited for only briefly, since a disk can hang; `undo` runs whenever it ends.
-        """
         return await self.wait(self.submit(work, writing=writing), undo, writing=writing)
 
-        if self._alone:
-            return await self.call(work, writing=True)
     async def call_short(self, work: Callable[[], T]) -> T:
         """As call(), for work that writes and ends soon when the disk is as it should be."""
+        if self._alone:
+            return await self.call(work, writing=True)
         with self.answering(writing=True):
             return await self._lane.call(work)
 
@@ -254,12 +252,12 @@ class LocalDisk:
             await settle(future)
             raise
 
+    async def clean_up(self, work: Callable[[], None]) -> None:
+        """Run `work` in a thread, come what may; a disk that hangs is not waited for long."""
         if self._alone:
             with suppress(OSError, ShoalError):
                 work()
             return
-    async def clean_up(self, work: Callable[[], None]) -> None:
-        """Run `work` in a thread, come what may; a disk that hangs is not waited for long."""
         await settle(self.submit(work, writing=True))
 
     async def aclose(self) -> None:

@@ -1,9 +1,11 @@
-"""Short work on disks: done by one thread, as long as that is prompt.
+"""Short work on disks: done in the event loop, or by one thread, as long as that is prompt.
 
 Threads that run Python at the same time take its lock from each other at every call to the
-system, which costs more than the calls do. So the short work of all disks is done by one thread,
-piece after piece. A disk may hang, though, and must not stop the others: when a piece takes too
-long, another thread goes on with the rest. Work for a disk that hangs, or where pieces are slow on
+system, which costs more than the calls do. So what need not wait for anything, but for what a
+disk's files have in memory, is done at once, in the event loop; a disk that made that wait is
+left to threads for a while. In threads, the short work of all disks is done by one of them, piece
+after piece. A disk may hang, though, and must not stop the others: when a piece takes too long,
+another thread goes on with the rest. Work for a disk that hangs, or where pieces are slow on
 average, goes to threads of its own until it is prompt again.
 
     lane of disk A ──┐           ┌── A is prompt ──> the one thread
@@ -14,14 +16,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
+from resource import RUSAGE_THREAD, getrusage
+from time import monotonic, sleep
 from typing import Final, TypeVar
+
+from shoal.git.waiting import WouldWait
 
 T = TypeVar("T")
 
@@ -31,6 +36,7 @@ _WEIGHT: Final = 0.2  # of the newest piece in the average
 _WORST: Final = 5.0  # times PROMPT: some ten prompt pieces bring the average down again
 _THREADS: Final = 8  # of one lane that is slow
 _TOGETHER: Final = 0.001  # seconds; results of so much time are handed to an event loop at once
+_REST: Final = 1.0  # seconds for which a disk that was not prompt is not used in an event loop
 _SETTLE: Final = 1.0  # seconds that a cancelled caller waits for its work to end
 
 
@@ -43,6 +49,25 @@ class Lane:
         self._pool: ThreadPoolExecutor | None = None
         self._unfinished = 0
         self._idle: asyncio.Event | None = None
+        self._rests_until = 0.0  # of the monotonic clock: when the event loop may use it again
+
+    def at_once(self, work: Callable[[], T]) -> T:
+        """Give what `work` gives, or raise what it raises, right here in the event loop.
+
+        `work` makes a few calls for what most likely is in memory, and raises WouldWait where
+        that is not enough; so does this when the disk was slow within the last second. A disk
+        of this machine that has to be waited for delays the event loop now and then by one
+        such wait.
+        """
+        began, slept = monotonic(), _times_slept()
+        if began < self._rests_until or self.slow:
+            raise WouldWait
+        try:
+            return work()
+        finally:
+            ended = monotonic()
+            if ended - began > PROMPT and _times_slept() > slept:
+                self._rests_until = ended + _REST
 
     @property
     def slow(self) -> bool:
@@ -88,9 +113,9 @@ class Lane:
         self._pool.submit(self._do_apart, piece)
 
     def _do_apart(self, piece: _Piece) -> None:
-        began = time.monotonic()
+        began = monotonic()
         piece.do()
-        self.took(time.monotonic() - began)
+        self.took(monotonic() - began)
         _hand_over(deque([piece]))
 
     def finished(self) -> None:
@@ -163,17 +188,17 @@ class _Worker(threading.Thread):
                 piece.lane.do_apart(piece)
             else:
                 self._do(piece)
-            if queue.empty() or time.monotonic() - self._oldest > _TOGETHER:
+            if queue.empty() or monotonic() - self._oldest > _TOGETHER:
                 _hand_over(self.done)
         _hand_over(self.done)
 
     def _do(self, piece: _Piece) -> None:
         self.lane = piece.lane
-        self.began = time.monotonic()
+        self.began = monotonic()
         if not self.done:
             self._oldest = self.began
         piece.do()
-        piece.lane.took(time.monotonic() - self.began)
+        piece.lane.took(monotonic() - self.began)
         self.began = 0.0
         self.done.append(piece)
 
@@ -200,16 +225,22 @@ class _Crew:
     def _watch(self) -> None:
         while True:
             self._working.wait()
-            time.sleep(HANGS / 2)
+            sleep(HANGS / 2)
             self._working.clear()
             leader, began = self.leader, self.leader.began
-            if began and time.monotonic() - began > HANGS:
+            if began and monotonic() - began > HANGS:
                 assert leader.lane is not None
                 leader.lane.took(HANGS / _WEIGHT)  # from now on it is slow
                 self._new_leader()
                 _hand_over(leader.done)
             if began or not self.queue.empty():
                 self._working.set()
+
+
+def _times_slept() -> int:
+    """Give how often this thread waited for something: a disk, but not the processor, which
+    is no reason to go to other threads."""
+    return getrusage(RUSAGE_THREAD).ru_nvcsw
 
 
 @cache

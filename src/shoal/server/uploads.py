@@ -10,12 +10,14 @@ while the client sends.
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
 
-from shoal.errors import RemoteUnavailable
+from shoal.errors import RemoteUnavailable, ShoalError
 from shoal.p2phttp.codec import Stored, render_stored
 from shoal.p2phttp.routes import Request
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
@@ -33,6 +35,35 @@ _BUFFERED = 8 << 20
 """Bytes that all uploads together should have in memory here, roughly."""
 
 
+class Turns:
+    """Lets one go on in each turn of the event loop: what they do then takes its time, and
+    everybody else comes in between."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._taken = False
+
+    async def take(self) -> None:
+        """Wait for a turn. Who came first is first."""
+        loop = asyncio.get_running_loop()
+        if self._taken:
+            turn = loop.create_future()
+            self._waiting.append(turn)
+            await turn
+        else:
+            self._taken = True
+            loop.call_soon(self._next, loop)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else nobody waits for it any more
+                turn.set_result(None)
+                loop.call_soon(self._next, loop)
+                return
+        self._taken = False
+
+
 class Uploads:
     """The uploads that are under way, which share the memory for bodies."""
 
@@ -40,6 +71,7 @@ class Uploads:
         self.limits = limits
         self._count = 0
         self._gathered = 0  # bytes of small bodies
+        self.turns = Turns()  # to store them
 
     @contextmanager
     def one_more(self) -> Iterator[int]:
@@ -109,19 +141,24 @@ async def _receive_whole(
 ) -> StoreResult:
     """Gather the body and store it. Of one that breaks off the remote keeps what came."""
     length = asked.data_length or 0
-    begun: Upload | StoreResult | AlreadyPresent
+    begun: Upload | StoreResult | AlreadyPresent | ShoalError | None
     with uploads.gathering(length):
         stall, share = uploads.limits.stall, uploads.share
         body = ParsedBody(request, asked, stall=stall, share=share, most=max(length, 1))
         data = await body.gather()
         if data is not None:
             content = WholeContent(data)
-            begun = await remote.store_whole(key, content, file=asked.file, caller=caller)
+            await uploads.turns.take()
+            begun = remote.store_at_once(key, content, file=asked.file, caller=caller)
+            if begun is None:
+                begun = await remote.store_whole(key, content, file=asked.file, caller=caller)
         else:
             begun = await remote.begin_store(key, file=asked.file, caller=caller)
         if isinstance(begun, Upload):
             async with begun as upload:
                 return await _store(body, upload)
+    if isinstance(begun, ShoalError):
+        raise begun
     return StoreResult(True, begun.stored_in) if isinstance(begun, AlreadyPresent) else begun
 
 

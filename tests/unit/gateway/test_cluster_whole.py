@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from shoal.errors import NotEnoughSpace, RemoteRefused, RemoteUnavailable
+from shoal.errors import NotEnoughSpace, RemoteRefused, RemoteUnavailable, ShoalError
+from shoal.gateway.choosing import Placed
 from shoal.gateway.node import Node
-from shoal.gateway.patience import Limits, Patience
+from shoal.gateway.patience import Limits, NodeTimeout, Patience
 from shoal.gateway.proxied import ProxiedRemote
 from shoal.gateway.select import Unwanted
-from shoal.remotes.base import AlreadyPresent, Remote, StoreResult
+from shoal.git.waiting import about_to_wait
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, Remote, StoreResult
 from shoal.remotes.content import WholeContent
+from shoal.values.key import Key
 from shoal.values.uuid import UUID
-from tests.support.fake_cluster import GATEWAY, IMPATIENT, FakeCluster, node_uuid
+from tests.support.fake_cluster import GATEWAY, IMPATIENT, FakeCluster, NodeRemote, node_uuid
 from tests.support.loop import in_loop
 from tests.support.memory_remote import key_of
 
@@ -266,3 +270,127 @@ async def test_an_error_of_a_proxied_remote_is_passed_on(verb: str) -> None:
         await put(proxied)
     assert rig.records.changes == []
     assert rig.idle
+
+
+# Nodes that need to wait for nothing
+
+
+class PromptNode(NodeRemote):
+    """Stores at once, unless it is `busy`; gives `error` when that is set."""
+
+    busy = False
+    error: ShoalError | None = None
+
+    def store_at_once(
+        self, key: Key, content: WholeContent, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult | AlreadyPresent | ShoalError | None:
+        if self.busy:
+            return None
+        self.calls.append(("store_at_once", key))
+        if self.error is not None or key in self.objects:
+            return self.error or AlreadyPresent()
+        self.objects[key] = content.data
+        return StoreResult(True)
+
+
+def prompt_cluster() -> tuple[FakeCluster, list[PromptNode]]:
+    rig = FakeCluster(kind=PromptNode)
+    return rig, [remote for remote in rig.remotes if isinstance(remote, PromptNode)]
+
+
+def verbs(remote: NodeRemote) -> list[str]:
+    return [verb for verb, _ in remote.calls]
+
+
+@in_loop
+async def test_prompt_nodes_store_at_once() -> None:
+    rig, nodes = prompt_cluster()
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.logged(KEY) == rig.uuids(1, 2, 3)
+    assert all(verbs(node) == ["store_at_once"] for node in nodes)
+    assert rig.idle
+
+
+@in_loop
+async def test_a_busy_node_is_waited_for_and_the_others_are_not_asked_again() -> None:
+    rig, nodes = prompt_cluster()
+    nodes[1].busy = True
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.holders(KEY) == rig.logged(KEY) == rig.uuids(1, 2, 3)
+    assert verbs(nodes[0]) == verbs(nodes[2]) == ["store_at_once"]
+    assert verbs(nodes[1]) == ["begin_store", "store"]
+    assert rig.idle
+
+
+@in_loop
+async def test_a_prompt_node_that_fails_is_replaced() -> None:
+    rig, nodes = prompt_cluster()
+    rig.records.wanted = only_one
+    nodes[2].error = NotEnoughSpace("full")
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(2))
+    assert rig.logged(KEY) == rig.uuids(2)
+    assert rig.nodes[0].state.failures == 0  # a full disk is no fault
+    nodes[2].error = RemoteUnavailable("n3", "Input/output error")
+    rig.records.log.clear()
+    answer = await put(rig.cluster)
+    assert isinstance(answer, StoreResult)
+    assert (answer.stored, answer.stored_in) == (False, rig.uuids(2))
+    assert "Input/output error" in answer.error
+    assert rig.nodes[0].state.failures == 1
+
+
+@in_loop
+async def test_what_a_prompt_node_has_is_told() -> None:
+    rig, nodes = prompt_cluster()
+    nodes[1].put(DATA)
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 2, 3))
+    assert await put(rig.cluster) == AlreadyPresent(rig.uuids(1, 2, 3))
+
+
+@in_loop
+async def test_a_node_that_is_shunned_is_not_asked_at_once() -> None:
+    rig, nodes = prompt_cluster()
+    rig.nodes[1].failure(NodeTimeout("n2", "it hangs"))
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 3))
+    assert nodes[1].calls == []
+
+
+@in_loop
+async def test_a_prompt_remote_that_is_proxied() -> None:
+    rig, nodes = prompt_cluster()
+    proxied = ProxiedRemote(Node(nodes[0], Patience(IMPATIENT)), GATEWAY, rig.records)
+    nodes[0].error = NotEnoughSpace("full")
+    with pytest.raises(NotEnoughSpace):
+        await put(proxied)
+    nodes[0].error = None
+    assert await put(proxied) == StoreResult(True)
+    assert rig.logged(KEY) == rig.uuids(1)
+    assert verbs(nodes[0]) == ["store_at_once"] * 2
+
+
+# A gateway whose records need no waiting, or do
+
+
+@in_loop
+async def test_records_are_asked_in_a_thread_when_they_must_be_waited_for() -> None:
+    rig, _ = prompt_cluster()
+    here: list[bool] = []
+
+    def wait(placed: Placed) -> None:
+        about_to_wait()
+        here.append(threading.current_thread() is threading.main_thread())
+
+    rig.records.on_choosing = wait
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 2, 3))
+    assert here == [False]
+
+
+@in_loop
+async def test_records_are_asked_at_once_when_that_is_enough() -> None:
+    rig, _ = prompt_cluster()
+    here: list[bool] = []
+    rig.records.on_choosing = lambda placed: here.append(
+        threading.current_thread() is threading.main_thread()
+    )
+    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 2, 3))
+    assert here == [True]

@@ -13,6 +13,7 @@ import pytest
 
 from shoal.git.process import GitError
 from shoal.git.repository import Repository
+from shoal.git.waiting import WouldWait, must_not_wait, without_waiting
 from tests.support.gitrepo import (
     BRANCH,
     HERE,
@@ -434,3 +435,104 @@ def test_a_repository_with_sha256(tmp_path: Path) -> None:
     assert [repo.branch.read(f"{i:03x}/a.log") for i in range(20)] == [
         b"%d\n" % i for i in range(20)
     ]
+
+
+# Changing without waiting
+
+
+def _know_directories(repo: Repository) -> None:
+    """Have it noted which directories the branch has."""
+    put_on_branch(Path(repo.path), {"ccc/ddd/MD5-s0--other.log": "1s 1 a\n"})
+    for number in range(10):
+        repo.branch.read(f"ccc/ddd/{number}.log")
+
+
+def test_a_thread_that_is_ready_changes_a_file_without_waiting(repo: Repository) -> None:
+    _know_directories(repo)
+    seen: list[bytes] = []
+
+    def add(old: bytes) -> bytes:
+        seen.append(old)
+        return old + b"more\n"
+
+    with repo.branch.ready_to_change(LOG), without_waiting():
+        assert repo.branch.change(LOG, add)
+        assert repo.branch.change(LOG, add)
+    assert seen == [b"", b"more\n"]
+    assert repo.branch.read(LOG) == b"more\nmore\n"
+
+
+def test_while_a_thread_is_ready_others_wait(repo: Repository) -> None:
+    _know_directories(repo)
+    other = threading.Thread(target=_set, args=(repo, LOG, b"other\n"))
+    with repo.branch.ready_to_change(LOG):
+        other.start()
+        other.join(0.1)
+        assert other.is_alive()
+        _set(repo, LOG, b"first\n")
+    other.join(30)
+    assert repo.branch.read(LOG) == b"other\n"
+
+
+def test_nobody_is_ready_while_the_journal_is_locked(repo: Repository) -> None:
+    _know_directories(repo)
+    _set(repo, LOG, b"1\n")
+    with repo.locker.exclusive(repo.lock_path("journal")):
+        with pytest.raises(WouldWait), repo.branch.ready_to_change(LOG):
+            pass
+        assert not must_not_wait()
+    with repo.branch.ready_to_change(LOG):
+        pass
+    _set(repo, LOG, b"2\n")  # the lock was given back
+
+
+def test_nobody_is_ready_while_another_thread_looks_at_the_refs(repo: Repository) -> None:
+    _know_directories(repo)
+    _set(repo, LOG, b"1\n")
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with repo.branch._lock:
+            held.set()
+            go_on.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    with pytest.raises(WouldWait), repo.branch.ready_to_change(LOG):
+        pass
+    go_on.set()
+    holder.join()
+    _set(repo, LOG, b"2\n")
+
+
+def test_nobody_is_ready_when_git_must_be_asked(repo: Repository, path: Path) -> None:
+    put_on_branch(path, {LOG: "1s 1 a\n"})
+    with pytest.raises(WouldWait), repo.branch.ready_to_change(LOG):
+        pass
+    assert repo.branch.read(LOG) == b"1s 1 a\n"  # a thread asks ...
+    with repo.branch.ready_to_change(LOG):  # ... and it is known
+        _set(repo, LOG, b"2s 1 a\n")
+
+
+def test_what_is_not_merged_yet_is_not_read_without_waiting(repo: Repository) -> None:
+    with pytest.raises(WouldWait), without_waiting():
+        repo.branch.read(LOG)
+
+
+def test_who_fails_is_ready_no_more(repo: Repository) -> None:
+    _know_directories(repo)
+    with pytest.raises(ZeroDivisionError), repo.branch.ready_to_change(LOG):
+        raise ZeroDivisionError
+    _set(repo, LOG, b"1\n")
+    assert repo.branch.read(LOG) == b"1\n"
+
+
+def test_own_commits_keep_the_directories_known(repo: Repository) -> None:
+    _know_directories(repo)
+    _set(repo, LOG, b"1\n")
+    repo.branch.commit()
+    with repo.branch.ready_to_change("aaa/new/MD5-s0--y.log"), without_waiting():
+        _set(repo, "aaa/new/MD5-s0--y.log", b"1\n")
+    with pytest.raises(WouldWait), repo.branch.ready_to_change(LOG):
+        pass  # it is on the branch now, and only git knows what is in it

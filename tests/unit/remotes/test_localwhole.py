@@ -10,13 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from shoal.errors import NotEnoughSpace, RemoteRefused, RemoteUnavailable, TransferInProgress
+from shoal.errors import (
+    NotEnoughSpace,
+    RemoteRefused,
+    RemoteUnavailable,
+    ShoalError,
+    TransferInProgress,
+)
 from shoal.git.receive import Receiving
 from shoal.remotes.base import AlreadyPresent, StoreResult
 from shoal.remotes.content import WholeContent
 from shoal.remotes.local import LocalRemote
 from shoal.values.key import Key
-from tests.support.annexrepo import HERE, key_of
+from tests.support.annexrepo import HERE, THERE, key_of, make_annex
+from tests.support.gitrepo import git
 from tests.support.localnode import Node
 from tests.support.loop import in_loop
 from tests.unit.remotes.contract import CALLER, SMALL, begin, read
@@ -182,6 +189,221 @@ async def test_a_store_that_nobody_waits_for_ends_as_it_should(
     await node.remote.aclose()
     assert node.log(KEY) == f"1 {HERE}"
     assert node.files("transfer") == []
+
+
+# At once, in the event loop
+
+
+async def prepare(node: Node) -> None:
+    """Open the repository, and have it noted which directories its branch has."""
+    for number in range(10):
+        await node.remote.remove(key_of(b"%d" % number))
+
+
+def at_once(
+    node: Node, data: bytes = SMALL, key: Key = KEY
+) -> StoreResult | AlreadyPresent | ShoalError | None:
+    return node.remote.store_at_once(key, WholeContent(data), caller=CALLER)
+
+
+async def nothing_was_done(node: Node) -> None:
+    """Check that nothing is left behind, and that a thread can do it."""
+    assert node.files("tmp") == node.files("transfer") == node.files("objects") == []
+    assert (node.log(KEY), node.changes) == ("", 0)
+    assert await store(node.remote) == StoreResult(True)
+    assert node.log(KEY) == f"1 {HERE}"
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_it_is_stored_at_once(node: Node) -> None:
+    await prepare(node)
+    assert at_once(node) == StoreResult(True)
+    assert node.log(KEY) == f"1 {HERE}"
+    assert node.changes == 1
+    assert node.files("tmp") == node.files("transfer") == node.files("othertmp") == []
+    path = Path(node.repository.objects.location(KEY))
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o444, 0o555)
+    assert await read(node.remote, KEY) == SMALL
+    assert at_once(node) == AlreadyPresent()
+    assert node.changes == 1
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_wrong_content_is_found_out_at_once(node: Node) -> None:
+    await prepare(node)
+    assert at_once(node, b"wrong") == StoreResult(False, error="Verification of content failed")
+    assert node.files("tmp") == node.files("objects") == []
+    assert (node.log(KEY), node.changes) == ("", 0)
+    assert at_once(node) == StoreResult(True)
+    assert node.files("transfer") == []
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_what_was_not_opened_is_not_used_at_once(node: Node) -> None:
+    assert at_once(node) is None
+    await nothing_was_done(node)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "annex.fsync=true",
+        "annex.thin=true",
+        "annex.freezecontent-command=true %path",
+        "annex.thawcontent-command=true %path",
+        "annex.pidlock=true",
+    ],
+)
+@in_loop
+async def test_what_takes_more_is_not_done_at_once(tmp_path: Path, setting: str) -> None:
+    name, _, value = setting.partition("=")
+    node = Node(tmp_path, config={name: value})
+    await prepare(node)
+    assert at_once(node) is None
+    await nothing_was_done(node)
+
+
+@in_loop
+async def test_a_hook_is_not_run_at_once(node: Node) -> None:
+    await prepare(node)
+    hook = node.path / "hooks" / "freezecontent-annex"
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    assert at_once(node) is None
+    hook.unlink()
+    await nothing_was_done(node)
+
+
+@in_loop
+async def test_a_repository_with_a_work_tree_takes_its_time(tmp_path: Path) -> None:
+    with make_annex(tmp_path / "repo") as repository:
+        remote = LocalRemote(repository.path, HERE)
+        await remote.check_present(KEY)
+        assert remote.store_at_once(KEY, WholeContent(SMALL), caller=CALLER) is None
+        assert await store(remote) == StoreResult(True)
+        await remote.aclose()
+
+
+@in_loop
+async def test_the_hook_of_a_shell_is_not_run_at_once(node: Node) -> None:
+    remote = LocalRemote(str(node.path), HERE, content_hook=True)
+    await remote.check_present(KEY)
+    assert remote.store_at_once(KEY, WholeContent(SMALL), caller=CALLER) is None
+    await remote.aclose()
+    await nothing_was_done(node)
+
+
+@in_loop
+async def test_who_refuses_does_not_do_so_at_once(node: Node) -> None:
+    """The error is for store_whole() to raise."""
+    remote = LocalRemote(str(node.path), HERE, read_only=True)
+    await remote.check_present(KEY)
+    assert remote.store_at_once(KEY, WholeContent(SMALL), caller=CALLER) is None
+    await remote.aclose()
+    await nothing_was_done(node)
+
+
+@in_loop
+async def test_a_reserve_is_kept_free_at_once(tmp_path: Path) -> None:
+    node = Node(tmp_path, config={"annex.diskreserve": "1000 PB"})
+    await prepare(node)
+    assert at_once(node) is None
+    git(node.path, "config", "annex.diskreserve", "1")
+    await nothing_was_done(node)
+
+
+@pytest.mark.parametrize("name", ["journal", "transfer"])
+@in_loop
+async def test_a_lock_is_not_waited_for_in_the_event_loop(node: Node, name: str) -> None:
+    await prepare(node)
+    repository = node.repository
+    if name == "journal":
+        with repository.locker.exclusive(repository.lock_path("journal")):
+            assert at_once(node) is None
+    else:
+        transfer = repository.objects.transfers.begin_download(KEY, THERE)
+        assert at_once(node) is None
+        transfer.end(failed=None)
+    await nothing_was_done(node)
+
+
+@in_loop
+async def test_a_log_that_git_must_be_asked_for_is_not_read_at_once(node: Node) -> None:
+    await prepare(node)
+    repository = node.repository
+    repository.logs.set_location(KEY, THERE, True)
+    repository.branch.commit()
+    assert at_once(node) is None
+    assert await store(node.remote) == StoreResult(True)
+    assert node.log(KEY) == f"1 {HERE}, 1 {THERE}"
+    await node.remote.aclose()
+    repository.close()
+
+
+@in_loop
+async def test_what_was_done_in_the_meantime_is_not_overwritten_at_once(node: Node) -> None:
+    await prepare(node)
+    node.repository.logs.set_location(KEY, THERE, True)  # it is in the journal
+    assert at_once(node) == StoreResult(True)
+    assert node.log(KEY) == f"1 {HERE}, 1 {THERE}"
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_an_error_in_the_middle_is_told(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(receiving: Receiving, buffers: object, *, last: bool = False) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    await prepare(node)
+    with monkeypatch.context() as broken:
+        broken.setattr(Receiving, "write", full)
+        assert isinstance(at_once(node), NotEnoughSpace)
+    assert (node.log(KEY), node.changes) == ("", 0)
+    assert at_once(node) == StoreResult(True)
+    assert node.files("transfer") == []
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_a_disk_that_was_waited_for_is_left_to_threads(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepare(node)
+    now, sleeps = 1000.0, 0
+    finish = Receiving.finish
+
+    def slow(receiving: Receiving) -> bool:
+        nonlocal now, sleeps
+        now, sleeps = now + 0.05, sleeps + 1
+        return finish(receiving)
+
+    monkeypatch.setattr("shoal.remotes.shortwork.monotonic", lambda: now)
+    monkeypatch.setattr("shoal.remotes.shortwork._times_slept", lambda: sleeps)
+    monkeypatch.setattr(Receiving, "finish", slow)
+    assert at_once(node) == StoreResult(True)
+    other = b"other"
+    assert at_once(node, other, key_of(other)) is None
+    now += 1
+    assert at_once(node, other, key_of(other)) == StoreResult(True)
+    await node.remote.aclose()
+
+
+@in_loop
+async def test_nothing_is_written_at_once_where_a_disk_was_mounted(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepare(node)
+    monkeypatch.setattr("shoal.remotes.localdisk._LOOK_HOLDS", 0.0)
+    assert at_once(node, b"first", key_of(b"first")) == StoreResult(True)
+    node.unmount()
+    assert at_once(node) is None
+    assert list(node.path.parent.iterdir()) == []
+    node.mount()
+    assert at_once(node) == StoreResult(True)
+    await node.remote.aclose()
 
 
 def test_a_content_is_hashed_once_for_all() -> None:

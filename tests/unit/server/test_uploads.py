@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 
-from shoal.errors import ContentLocked, NotEnoughSpace, RemoteRefused
+from shoal.errors import ContentLocked, NotEnoughSpace, RemoteRefused, ShoalError
 from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, StoreResult, Upload
-from shoal.remotes.content import SMALL, Chunk, Content, StreamContent
+from shoal.remotes.content import SMALL, Chunk, Content, StreamContent, WholeContent
 from shoal.server.options import Limits
-from shoal.server.uploads import Uploads
+from shoal.server.uploads import Turns, Uploads
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.loop import in_loop, until
@@ -482,3 +483,52 @@ async def test_pieces_of_a_body_are_no_larger_than_wanted(batch: int) -> None:
     assert remote.objects == {key_of(content): content}
     assert max(remote.sizes) <= max(batch, 64 * 1024)
     assert sum(remote.sizes) == len(content)
+
+
+# Fairness
+
+
+@in_loop
+async def test_small_bodies_take_turns_and_others_come_in_between() -> None:
+    turns = Turns()
+    order: list[object] = []
+
+    async def store(number: int) -> None:
+        await turns.take()
+        order.append(number)
+
+    async def other() -> None:
+        for _ in range(4):
+            order.append("other")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*map(store, range(3)), other())
+    assert [one for one in order if one != "other"] == [0, 1, 2]
+    places = [place for place, one in enumerate(order) if one != "other"]
+    assert all(later - before > 1 for before, later in pairwise(places))
+
+
+@in_loop
+async def test_who_goes_away_leaves_the_turn_to_the_next() -> None:
+    turns = Turns()
+    await turns.take()
+    first, second = (asyncio.create_task(turns.take()) for _ in range(2))
+    await asyncio.sleep(0)  # the first has the turn, and does not know it yet
+    first.cancel()
+    async with asyncio.timeout(10):
+        await second
+        await turns.take()
+
+
+@in_loop
+async def test_an_error_at_once_is_answered() -> None:
+    class Full(MemoryRemote):
+        def store_at_once(
+            self, key: Key, content: WholeContent, *, file: str = "", caller: Caller = NOBODY
+        ) -> ShoalError:
+            return NotEnoughSpace("no room at all")
+
+    async with serving(Full()) as server:
+        answer = await put(server, key_of(CONTENT), CONTENT)
+    assert answer.status == 507
+    assert b"no room at all" in answer.body
