@@ -88,6 +88,8 @@ def _show(context: Context, scrub: Scrub, names: Mapping[UUID, str]) -> None:
             )
         elif not context.settings.quiet:
             context.out.line(f"{names[report.node]}: {_in_words(report)}")
+    if left := sum(report.not_healed for report in scrub.reports.values()):
+        context.out.warning(f"{count(left, 'copy')} not replaced. To try again: shoal cluster heal")
 
 
 def _amount(report: NodeReport) -> str:

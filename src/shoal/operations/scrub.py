@@ -51,9 +51,14 @@ class NodeReport:
     trouble: str = ""  # why the node was left before the end
 
     @property
+    def not_healed(self) -> int:
+        """Keys that were bad or missing, and have no new copy."""
+        return self.bad + self.missing - self.healed
+
+    @property
     def is_well(self) -> bool:
         """Everything that was looked at is right now."""
-        return not self.trouble and not self.unreadable and self.bad + self.missing == self.healed
+        return not (self.trouble or self.unreadable or self.not_healed)
 
 
 @dataclass(frozen=True, slots=True)

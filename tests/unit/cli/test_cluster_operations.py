@@ -168,7 +168,8 @@ def test_scrub_and_heal(gateway: Gateway, capsys: pytest.CaptureFixture[str]) ->
     (path,) = objects_of(gateway.nodes[0], KEY)
     path.chmod(0o644)
     path.write_bytes(b"CONTENT\n")
-    code, out, _ = shown(capsys, "scrub", "--json")
+    code, out, err = shown(capsys, "scrub", "--json")
+    assert "replaced" not in err
     bad, copy, *nodes = records(out)
     assert code == 0
     assert (bad["command"], bad["key"]) == ("scrub", KEY)
@@ -192,5 +193,6 @@ def test_the_only_copy_is_bad(gateway: Gateway, capsys: pytest.CaptureFixture[st
     assert code == 1
     assert "no other copy of it is known" in err
     assert "node1: 1 key, 16 B: 1 bad" in out
+    assert "1 copy not replaced. To try again: shoal cluster heal" in err
     assert (Path(gateway.nodes[0]) / "annex" / "bad" / KEY).exists()
     assert logged(gateway, KEY) == set()
