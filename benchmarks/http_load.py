@@ -161,9 +161,10 @@ class _Kept:
 def run_requests(port: int, requests: Sequence[bytes], connections: int) -> Rate:
     """Make all `requests`, shared out over `connections` at once, each on a kept connection.
 
-    The clock starts when the server has answered on all connections. One thread does it all: threads would compete for
-    the processor with the server, and with each other for the interpreter. With a single
-    connection reading is waiting: to ask first which one can be read would only take time.
+    The clock starts when the server has answered on all connections. One thread does it all:
+    threads would compete for the processor with the server, and with each other for the
+    interpreter. With a single connection reading is waiting: to ask first which one can be read
+    would only take time.
     """
     kept = {one.socket.fileno(): one for one in (_Kept(port) for _ in range(connections))}
     only = [*kept.values()] if connections == 1 else []

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _GLANCE_HOLDS = 0.002  # seconds for which git config and branches are believed unchanged
 _JOURNAL_AGE = 0.1  # seconds that may pass before another process's journal entry is seen
 _JOURNAL_SHARE = 20  # times as long as looking for such entries took
+_MEANWHILE = 0.1  # seconds for which the last look counts while somebody takes a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Glance:
     Git config and branches are as fresh as they were two milliseconds ago: requests that come
     together share a look. What other processes journalled and did not commit is looked for
     only now and then: listing a long journal takes time, and on a busy gateway it changes with
-    every request.
+    every request. Who can have that done ahead of time need not wait for it.
     """
 
     def __init__(self, repository: Repository, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,21 +86,29 @@ class Glance:
         self._next = float("-inf")
         self._glanced_until = float("-inf")
 
-    def is_fresh(self) -> bool:
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look at the journal again."""
+        return self._clock() >= self._next
+
+    def is_fresh(self, meanwhile: float = 0.0) -> bool:
         """Tell whether refresh() would find nothing, or would not have two milliseconds ago.
 
-        It never blocks: a few stat calls."""
+        `meanwhile` are seconds for which the last look counts longer, while the journal or,
+        by others here, the branch is looked at. It never blocks: a few stat calls."""
         repository, now = self._repository, self._clock()
+        if now >= self._next + meanwhile:
+            return False
         if now < self._glanced_until:
             return True
-        fresh = (
-            now < self._next
-            and not repository.config.may_have_changed()
-            and repository.branch.seems_unchanged()
-        )
-        if fresh:
+        if repository.config.may_have_changed():
+            return False
+        unchanged = repository.branch.seems_unchanged()
+        if unchanged is None:
+            return now < self._glanced_until + meanwhile
+        if unchanged:
             self._glanced_until = now + _GLANCE_HOLDS
-        return fresh
+        return unchanged
 
     def refresh(self) -> None:
         """Notice what changed in the repository. Blocking; one thread at a time."""
@@ -149,6 +158,7 @@ class Served:
         self._glance = Glance(repository)
         self._looking = asyncio.Lock()
         self._looks = 0  # that were begun
+        self._ahead: asyncio.Task[None] | None = None  # a look that nobody waits for
         self._closed = False
         self._sharing: LogSharing | None = None
         if share_log:
@@ -169,21 +179,36 @@ class Served:
 
     def remote_at_once(self, uuid: UUID) -> Remote | None:
         """As remote(), if that takes no more than a few stat calls; else None."""
-        return self._remotes.get(uuid) if self._is_fresh else None
+        return self._remotes.get(uuid) if self._is_fresh() else None
 
     async def _freshen(self) -> None:
-        if not self._is_fresh:
+        if not self._is_fresh():
             await self._look()
 
-    @property
     def _is_fresh(self) -> bool:
-        return self._basis is not None and self._glance.is_fresh()
+        """Tell whether what is served is what should be. It is looked at in time, so that of
+        many requests that come together not all have to wait for that."""
+        if self._basis is None or not self._glance.is_fresh(_MEANWHILE):
+            return False
+        if self._glance.is_due and self._ahead is None and not self._closed:
+            self._ahead = asyncio.create_task(self._look_ahead(), name="look ahead")
+        return True
+
+    async def _look_ahead(self) -> None:
+        try:
+            await self._look()
+        except (ShoalError, OSError):
+            pass  # a request will have to look, and be told
+        finally:
+            self._ahead = None
 
     async def aclose(self) -> None:
         """Commit what is journalled, here and in the nodes, and close everything."""
         self._closed = True
         if self._sharing is not None:
             await self._sharing.aclose()
+        if self._ahead is not None:
+            await self._ahead
         await self._records.aclose()
         await asyncio.gather(*(committer.aclose() for committer in self._committers.values()))
         await asyncio.gather(*self._retiring)

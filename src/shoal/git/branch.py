@@ -393,14 +393,15 @@ class AnnexBranch:
             if (paths := self._freshness.changed_paths()) is None or paths:
                 self._announce(paths)
 
-    def seems_unchanged(self) -> bool:
-        """Tell whether the refs are surely as refresh() last saw them.
+    def seems_unchanged(self) -> bool | None:
+        """Tell whether the refs are surely as refresh() last saw them; None when another thread
+        is busy with the branch.
 
         Waits for nobody and costs a few stat calls, so an event loop may call it. The journal
         is not looked at.
         """
         if not self._lock.acquire(blocking=False):
-            return False
+            return None
         try:
             return not self._refs.may_have_changed() and self._refs.tip() == self._known_tip
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from shoal.errors import ConfigError
 from shoal.gateway.patience import Limits
 from shoal.gateway.select import Full, Unwanted
-from shoal.gateway.served import Glance, full_of, limits_of, unwanted_of
+from shoal.gateway.served import Glance, Served, full_of, limits_of, unwanted_of
 from shoal.git.repository import Repository
+from tests.support.loop import in_loop, until
 from tests.support.world import World
 
 
@@ -116,3 +118,68 @@ def test_a_glance_in_between_finds_nothing_to_do(path: Path) -> None:
         for _ in range(5):
             glance.refresh()
         assert repository.looks == looks
+
+
+def _settle(repository: CountingRepository, glance: Glance) -> None:
+    """Look until the files are old enough to tell a change by their time."""
+    while not glance.is_fresh():
+        repository.refresh()
+        glance.refresh()
+
+
+def test_a_glance_counts_longer_while_a_new_one_is_taken(path: Path) -> None:
+    now = 0.0
+    with CountingRepository.open(path) as repository:
+        glance = Glance(repository, lambda: now)
+        _settle(repository, glance)
+        assert not glance.is_due
+        now += 0.2
+        assert glance.is_due
+        assert not glance.is_fresh()
+        assert glance.is_fresh(meanwhile=1.0)
+        looks = repository.looks
+        glance.refresh()
+        assert repository.looks == looks + 1
+        assert not glance.is_due
+        now += 1.2
+        assert not glance.is_fresh(meanwhile=1.0)
+
+
+def test_a_glance_counts_longer_while_others_are_busy_with_the_branch(path: Path) -> None:
+    now = 0.0
+    found: list[bool] = []
+
+    def ask(paths: frozenset[str] | None) -> None:  # another thread, while this one has the lock
+        nonlocal now
+        with ThreadPoolExecutor(1) as other:
+            for moment in (0.01, 0.02, 0.07):
+                now = moment
+                for meanwhile in (0.0, 0.05):
+                    found.append(other.submit(glance.is_fresh, meanwhile).result())
+
+    with CountingRepository.open(path) as repository:
+        glance = Glance(repository, lambda: now)
+        _settle(repository, glance)
+        repository.branch.on_change(ask)
+        repository.branch.change("x.log", lambda old: b"text\n")
+    assert found == [False, True, False, True, False, False]
+
+
+@in_loop
+async def test_nobody_waits_for_a_look_that_is_taken_in_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.gateway.served._JOURNAL_AGE", 0.0)
+    monkeypatch.setattr("shoal.gateway.served._JOURNAL_SHARE", 0.0)
+    monkeypatch.setattr("shoal.gateway.served._MEANWHILE", 60.0)
+    repository = CountingRepository.open(path)
+    served = Served(repository)
+    own = await served.remote(repository.uuid)
+    while served.remote_at_once(repository.uuid) is not own:
+        await served.remote(repository.uuid)  # until the files are old enough
+    for _ in range(3):
+        repository.looks = 0
+        assert served.remote_at_once(repository.uuid) is own
+        await until(lambda: repository.looks > 0)
+    served.remote_at_once(repository.uuid)  # the end waits for what that began
+    await served.aclose()

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -308,6 +309,20 @@ def test_whether_refs_seem_unchanged_is_known_without_waiting(repo: Repository, 
     assert repo.branch.seems_unchanged()
     put_on_branch(path, {LOG: "2\n"}, parents=(repo.branch.tip or "",))
     assert not repo.branch.seems_unchanged()
+
+
+def test_whether_refs_seem_unchanged_is_not_known_while_another_thread_is_busy(
+    repo: Repository,
+) -> None:
+    found: list[bool | None] = []
+
+    def ask(paths: frozenset[str] | None) -> None:  # this thread has the lock
+        with ThreadPoolExecutor(1) as other:
+            found.append(other.submit(repo.branch.seems_unchanged).result())
+
+    repo.branch.on_change(ask)
+    _set(repo, LOG, b"1\n")
+    assert found == [None]
 
 
 def test_own_commits_make_nothing_stale(repo: Repository) -> None:
