@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from shoal.preferred.explain import Step
-from shoal.preferred.items import Item, arrange
+from shoal.preferred.items import read
 
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C")
@@ -86,34 +86,20 @@ class Joined(Generic[C]):
 
 def tree_of(items: Sequence[str | Tree[C]]) -> Tree[C]:
     """Make one tree of tests, `and`, `or`, `not` and parentheses, read as the words of preferred
-    content expressions are. Nothing at all is Always."""
-    return _read(iter(arrange(items)), Always())
+    content expressions are. Nothing at all is Always. Raises ExpressionError."""
+    return read(items, _Making[C]())
 
 
-def _read(items: Iterator[Item[Tree[C]]], so_far: Tree[C]) -> Tree[C]:
-    for item in items:
-        so_far = _with(so_far, item, items)
-    return so_far
+class _Making(Generic[C]):
+    everything: Tree[C] = Always()
 
+    def both(self, left: Tree[C], right: Tree[C]) -> Tree[C]:
+        if isinstance(left, Always):
+            return right
+        return left if isinstance(right, Always) else Joined(False, left, right)
 
-def _next(items: Iterator[Item[Tree[C]]]) -> Tree[C]:
-    """Read what a connective applies to; at the end that is a test that always holds."""
-    for item in items:
-        return _with(Always(), item, items)
-    return Always()
+    def either(self, left: Tree[C], right: Tree[C]) -> Tree[C]:
+        return Joined(True, left, right)
 
-
-def _with(so_far: Tree[C], item: Item[Tree[C]], items: Iterator[Item[Tree[C]]]) -> Tree[C]:
-    if isinstance(item, list):
-        return _read(iter(item), so_far)
-    if item == "or":
-        return Joined(True, so_far, _next(items))
-    if item == "not":
-        return _both(so_far, Inverse(_next(items)))
-    return _both(so_far, _next(items) if isinstance(item, str) else item)
-
-
-def _both(left: Tree[C], right: Tree[C]) -> Tree[C]:
-    if isinstance(left, Always):
-        return right
-    return left if isinstance(right, Always) else Joined(False, left, right)
+    def inverse(self, inner: Tree[C]) -> Tree[C]:
+        return Inverse(inner)

@@ -1,25 +1,14 @@
-"""Expression text into a tree, by the real program's grammar.
-
-Strictly left to right: `and` and `or` have one precedence, `not` takes the next item, and
-neighbours are and-ed. Nothing dangling is an error, and parentheses need not match. Verified
-with git-annex 10.20261026, oddities included:
-
-* a group at the start of another goes on from what is there, it does not begin anew;
-* neighbours are joined before groups are read, at the outermost level only, so that
-  `a (b or c)` is `a and (b or c)`, but `(a (b or c))` is `(a and b) or c`;
-* `or a` matches everything, `and a` is `a`, `not` alone matches nothing.
-"""
+"""Expression text into a tree; items.py has the grammar."""
 
 from __future__ import annotations
 
 from shoal.errors import ExpressionError
 from shoal.preferred.expr import ANYWHERE, And, Anywhere, Expr, Not, Or, Term, chain
-from shoal.preferred.items import Item, arrange
+from shoal.preferred.items import read
 from shoal.preferred.lexer import words
 from shoal.preferred.terms import parse_term
 
 _CONNECTIVES = frozenset({"and", "or", "not"})
-_MAX_DEPTH = 200  # of parentheses and of connectives in a row; no sane expression comes near
 
 
 def parse(text: str) -> Expr:
@@ -28,7 +17,7 @@ def parse(text: str) -> Expr:
     Raises ExpressionError; its message lists every word that is wrong, as the real program's
     does: `Parse failure: near "2" Parse failure: near ".dat"`.
     """
-    return _simplified(_Reader(arrange(items_of(text))).rest(ANYWHERE))
+    return _simplified(read(items_of(text), _Making()))
 
 
 def items_of(text: str) -> list[str | Term]:
@@ -51,37 +40,17 @@ def items_of(text: str) -> list[str | Term]:
     return items
 
 
-class _Reader:
-    """Reads items one after the other, from the left."""
+class _Making:
+    everything: Expr = ANYWHERE
 
-    def __init__(self, items: list[Item[Term]]) -> None:
-        self._items = iter(items)
+    def both(self, left: Expr, right: Expr) -> Expr:
+        return And(left, right)
 
-    def rest(self, so_far: Expr, depth: int = 0) -> Expr:
-        """Read all that is left. `depth` counts groups and connectives around it."""
-        for item in self._items:
-            so_far = self._with(so_far, item, depth + 1)
-        return so_far
+    def either(self, left: Expr, right: Expr) -> Expr:
+        return Or(left, right)
 
-    def _next(self, depth: int) -> Expr:
-        """Read what one connective applies to; at the end that is ANYWHERE."""
-        for item in self._items:
-            return self._with(ANYWHERE, item, depth + 1)
-        return ANYWHERE
-
-    def _with(self, so_far: Expr, item: Item[Term], depth: int) -> Expr:
-        if depth > _MAX_DEPTH:
-            raise ExpressionError(f"Parse failure: nested more than {_MAX_DEPTH} deep")
-        if isinstance(item, list):
-            return _Reader(item).rest(so_far, depth)
-        if item == "and":
-            return And(so_far, self._next(depth))
-        if item == "or":
-            return Or(so_far, self._next(depth))
-        if item == "not":
-            return And(so_far, Not(self._next(depth)))
-        assert isinstance(item, Term)
-        return And(so_far, item)
+    def inverse(self, inner: Expr) -> Expr:
+        return Not(inner)
 
 
 def _simplified(expr: Expr) -> Expr:

@@ -216,3 +216,10 @@ def test_what_is_wanted_is_explained() -> None:
     network = replace(NETWORK, explain=told.append)
     assert not compile_options([("want-drop", "")], network).holds(ONE)
     assert told == ["d/f1 matches preferred content: include=d/f1[TRUE]"]
+
+
+@pytest.mark.parametrize("word", ["(", "not"])
+def test_nesting_without_end_is_an_error(word: str) -> None:
+    """As in preferred content: the grammar is the same."""
+    with pytest.raises(ShoalError, match="nested more than 200 deep"):
+        compile_options([(word, "")] * 5000 + [("anything", "")], NETWORK)
