@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from shoal.git.repository import Repository
 from tests.support.fake_ssh import Ssh
 from tests.support.gateway import Gateway, make_gateway, objects_of
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 
@@ -117,3 +119,23 @@ def test_an_old_client_ends(world: World, pair: Pair, version: int) -> None:
     said = world.run(*words, data=begin + requests).stdout.splitlines()
     assert said[1 + version :] == ["PUT-FROM 0", "SUCCESS", "SUCCESS", "SUCCESS"]
     assert pair.holders(key) == []
+
+
+@pytest.mark.parametrize("pair", ["server"], indirect=True)
+def test_what_a_session_stored_the_other_gateway_hears(world: World, pair: Pair) -> None:
+    """The client does not wait for that: another process tells it."""
+    key = world.add(pair.client, "f", b"content")
+    world.annex(pair.client, "copy", "--to=origin-node1", "f")
+
+    def known() -> bool:
+        world.annex(pair.second.path, "merge")
+        return pair.logged(pair.second.path, key) == {"node1"}
+
+    wait_until(known)
+    world.git(pair.first.path, "config", "shoal.share-log", "false")
+    world.annex(pair.client, "drop", "--from=origin-node1", "f")
+    assert pair.logged(pair.first.path, key) == set()
+    lock = pair.first.path / ".git" / "annex" / "shoal" / "share.lck"
+    with Repository.open(pair.first.path) as repository:
+        repository.locker.exclusive(str(lock)).release()  # nobody is at it now
+    assert known()

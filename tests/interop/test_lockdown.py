@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_ssh import Ssh
+from tests.support.federation import Federation, make_federation, running
 from tests.support.gateway import Gateway, make_gateway
+from tests.support.links import RelayLinks
 from tests.support.signing import Signer
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 _REASON = "needs a commit signed by a key in gpg.ssh.allowedSignersFile"
@@ -191,3 +194,42 @@ def test_the_server_installs_the_hook(world: World) -> None:
         assert _REASON in " ".join(pushed.stderr.replace("remote:", "").split())
     finally:
         gateway.stop()
+
+
+@pytest.fixture
+def pair(world: World) -> Iterator[Federation]:
+    """Two gateways, both locked, that share what they know."""
+    graph = {"ams": ["nyc"], "nyc": ["ams"]}
+    links = RelayLinks(graph)
+    try:
+        federation = make_federation(world, graph, links)
+        for gateway in federation.gateways.values():
+            world.git(gateway.path, "config", "annex.cluster-lockdown", "true")
+            world.run("shoal", "updatecluster", cwd=gateway.path)
+        with running(federation):
+            yield federation
+    finally:
+        links.close()
+
+
+def test_gateways_share_locations_and_not_configuration(world: World, pair: Federation) -> None:
+    """Who is refused says so once. What it has to tell goes through when somebody signed it."""
+    ams, nyc = (pair.gateways[name] for name in ("ams", "nyc"))
+    nodes = ["node-ams", "node-nyc"]
+    client = pair.client("client", of="ams")
+    first = world.add(client, "first", b"first")
+    world.annex(client, "copy", "--to=origin-mycluster", "first")
+    wait_until(lambda: pair.logged("nyc", first) == nodes)
+    world.annex(ams.path, "maxsize", "node-ams", "1 gb")
+    refusal = "(maxsize.log); with annex.cluster-lockdown this needs a commit signed by a key"
+    wait_until(lambda: refusal in ams.log.read_text())
+    second = world.add(client, "second", b"second")
+    world.annex(client, "copy", "--to=origin-mycluster", "second")
+    assert pair.logged("nyc", second) == ["node-nyc"]
+    assert world.annex(nyc.path, "maxsize", "node-ams").strip() == ""
+    signer = Signer(world, "admin")
+    signer.allow_in(nyc.path)
+    signer.sign(ams.path)
+    wait_until(lambda: pair.logged("nyc", second) == nodes)
+    assert world.annex(nyc.path, "maxsize", "node-ams").strip() == "1.0 GB"
+    assert ams.log.read_text().count(refusal) == 1

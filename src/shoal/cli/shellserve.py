@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shoal.cli.shellshare import tell_others
 from shoal.errors import NoSuchRemote, NotARepository
 from shoal.git.diskreserve import reserve_of
 from shoal.git.objects import ContentAbsent
@@ -86,6 +87,8 @@ async def _served(
         yield remote
     finally:
         await served.aclose()
+        if served.log_has_changed:
+            tell_others(repository)
 
 
 @asynccontextmanager
@@ -105,6 +108,8 @@ async def _opened(repository: Repository) -> AsyncIterator[LocalRemote]:
         if changed.is_set():
             await remote.commit()
         await remote.aclose()
+        if changed.is_set():
+            tell_others(repository)
 
 
 def _not_served(repository: Repository, wanted: str) -> NotARepository:

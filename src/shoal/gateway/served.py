@@ -160,6 +160,7 @@ class Served:
         self._looks = 0  # that were begun
         self._ahead: asyncio.Task[None] | None = None  # a look that nobody waits for
         self._closed = False
+        self.log_has_changed = False  # here, in whatever was asked of this so far
         self._sharing: LogSharing | None = None
         if share_log:
             from shoal.gateway.sharing import LogSharing
@@ -242,7 +243,10 @@ class Served:
         basis = Basis(repository.config.generation, logs.all_proxies(), logs.clusters())
         if known is not None and basis.is_same_as(known):
             return None
-        self._costs.load()
+        if known is None:
+            self._costs.load()
+            if repository.is_writable and repository.branch.journal.names():
+                self._own_log_changed()  # somebody was killed before it was committed
         return basis, plan_of(repository)
 
     async def _serve(self, basis: Basis, plan: Plan) -> None:
@@ -314,6 +318,7 @@ class Served:
     # Commits
 
     def _own_log_changed(self) -> None:
+        self.log_has_changed = True
         self._log_changed(self._own)
 
     def _log_changed(self, remote: LocalRemote) -> None:

@@ -13,6 +13,7 @@ from shoal.gateway.patience import Limits
 from shoal.gateway.select import Full, Unwanted
 from shoal.gateway.served import Glance, Served, full_of, limits_of, unwanted_of
 from shoal.git.repository import Repository
+from shoal.values.uuid import UUID
 from tests.support.loop import in_loop, until
 from tests.support.world import World
 
@@ -62,6 +63,18 @@ def test_what_to_do_when_all_are_full_is_configurable(path: Path) -> None:
         repository.config.set("shoal.full", "some")
         with pytest.raises(ConfigError, match="it must be refuse or store"):
             full_of(repository.config)
+
+
+@in_loop
+async def test_what_a_killed_process_journalled_is_committed(world: World, path: Path) -> None:
+    uuid = UUID(world.git(path, "config", "annex.uuid"))
+    with Repository.open(path) as killed:
+        killed.logs.set_description(uuid, "found in the journal")
+    served = Served(Repository.open(path))
+    await served.remote(uuid)
+    await served.aclose()
+    assert "found in the journal" in world.git(path, "cat-file", "-p", "git-annex:uuid.log")
+    assert served.log_has_changed
 
 
 class CountingRepository(Repository):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.gateway.sharing import LogSharing, Pace
+from shoal.gateway.sharing import LogSharing, Pace, needs_sharing, share_once
 from shoal.git.repository import Repository
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -139,3 +139,91 @@ async def test_what_others_have_is_fetched(chain: list[Repository]) -> None:
     async with sharing(chain[1]):
         await until(lambda: A in chain[1].logs.locations(KEY))
     assert C not in chain[1].logs.locations(KEY)
+
+
+_HOOK = """#!/bin/sh
+echo >> {attempts}
+echo "shoal: refused: that is not for you to change" >&2
+exit 1
+"""
+
+
+def refuse_pushes(repo: Repository, attempts: Path) -> Path:
+    """Let a hook refuse all pushes, and write a line for each; give the hook."""
+    attempts.touch()
+    hook = Path(repo.path) / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(_HOOK.format(attempts=attempts))
+    hook.chmod(0o755)
+    return hook
+
+
+@in_loop
+async def test_who_refuses_is_told_again_only_when_something_changed(
+    chain: list[Repository], tmp_path: Path
+) -> None:
+    attempts = tmp_path / "attempts"
+    hook = refuse_pushes(chain[1], attempts)
+
+    def count() -> int:
+        return len(attempts.read_text().splitlines())
+
+    async def some_rounds() -> None:
+        """Let it look, and fetch, several times."""
+        for _ in range(3):
+            store(chain[1], OTHER, B)
+            await until(lambda: B in chain[0].logs.locations(OTHER))
+            chain[1].logs.set_locations(OTHER, {B: False})
+            chain[1].branch.commit()
+            await until(lambda: B not in chain[0].logs.locations(OTHER))
+
+    async with sharing(chain[0]) as errors:
+        store(chain[0], KEY, A)
+        await until(lambda: bool(errors))
+        assert "shoal: refused: that is not for you to change" in str(errors[0])
+        before = count()
+        for _ in range(3):
+            await fetched_again(chain[0])
+        assert count() == before
+        store(chain[0], OTHER, A)
+        await until(lambda: count() > before)
+        await fetched_again(chain[0])
+        assert len(errors) == 1
+        hook.unlink()
+        store(chain[0], OTHER, B)
+        await until(lambda: A in _there(chain[1], KEY))
+
+
+async def fetched_again(repo: Repository) -> None:
+    """Wait until a gateway has asked another for its branch."""
+    file = Path(repo.path) / "FETCH_HEAD"
+    before = file.stat().st_mtime_ns
+    await until(lambda: file.stat().st_mtime_ns != before)
+
+
+def _there(repo: Repository, key: Key) -> frozenset[UUID]:
+    repo.refresh()
+    return repo.logs.locations(key)
+
+
+@in_loop
+async def test_telling_once_what_the_others_lack(chain: list[Repository]) -> None:
+    assert not needs_sharing(chain[0])
+    store(chain[0], KEY, A)
+    store(chain[2], OTHER, C)
+    await share_once(chain[2])
+    assert needs_sharing(chain[0])
+    await share_once(chain[0])
+    assert not needs_sharing(chain[0])
+    assert _there(chain[1], KEY) == {A}
+    assert _there(chain[1], OTHER) == {C}
+    assert _there(chain[0], OTHER) == {C}  # or it could not have pushed
+    store(chain[0], OTHER, A)
+    assert needs_sharing(chain[0])
+    for name, value in (("shoal.share-log", "false"), ("remote.g1.annex-push", "false")):
+        chain[0].config.set(name, value)
+        assert not needs_sharing(chain[0])
+        chain[0].config.unset(name)
+    Path(chain[1].path).rename(f"{chain[1].path}.away")
+    await share_once(chain[0])
+    assert needs_sharing(chain[0])
