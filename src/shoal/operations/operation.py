@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from shoal.operations.apply import Applier, Tally, close
 from shoal.operations.plan import Goal, KeyPlan
 from shoal.operations.preview import Preview
-from shoal.operations.survey import living_keys, plans
+from shoal.operations.survey import plans, plans_for_all
 
 if TYPE_CHECKING:
     from shoal.operations.apply import Pace, Show
@@ -52,19 +52,26 @@ class Operation:
         found = self._stream(world)
         try:
             while (plan := await asyncio.to_thread(next, found, None)) is not None:
-                if self._check:
-                    missing = await self._planner.missing(plan.key)
-                    plan = await asyncio.to_thread(self._planner.plan, plan.key, missing, world)
-                    if plan is None:
-                        continue
+                if not self._check:
+                    yield plan
+                elif (plan := await self._checked(plan, world)) is not None:
                     world.note(plan)
-                yield plan
+                    yield plan
         finally:
             close(found)
 
+    async def _checked(self, plan: KeyPlan, world: ClusterWorld) -> KeyPlan | None:
+        """Give what is to be done after asking who has the key of a plan that `world` was just
+        asked for."""
+        logged = world.facts(plan.key)[0].raw_locations()
+        missing = await self._planner.missing(plan.key, logged)
+        if missing:
+            return await asyncio.to_thread(self._planner.plan, plan.key, missing, world)
+        return None if plan.is_empty else plan
+
     async def apply(self, show: Show, pace: Pace) -> Tally:
         """Carry out what is to be done, as things are when it is a key's turn. Gives `tally`."""
-        replan = self._planner.checked if self._check else self._planner.again
+        replan = self._if_needed if self._check else self._planner.again
         applier = Applier(self._fleet, show, pace, replan)
         tally = self.tally = applier.tally
         for _ in range(_PASSES):
@@ -74,10 +81,15 @@ class Operation:
                 break
         return tally
 
+    async def _if_needed(self, plan: KeyPlan) -> KeyPlan | None:
+        """Plan again, unless nothing was to be done and all who are logged have the key."""
+        if plan.is_empty and not await self._planner.missing(plan.key):
+            return None
+        return await self._planner.checked(plan)
+
     def _stream(self, world: ClusterWorld) -> Iterator[KeyPlan]:
-        """Give plans for all keys; with `check` they say nothing but which key to look at."""
-        session = self._fleet.session
-        if not self._check:
-            return plans(session, world, self._planner.goal, leaving=self._planner.leaving)
-        keys = living_keys(session, self._planner.new_world())
-        return (KeyPlan(key, (), (), "") for key, _ in keys)
+        """Give plans by the log; with `check` for all keys, since the log may be wrong."""
+        session, planner = self._fleet.session, self._planner
+        if self._check:
+            return plans_for_all(session, world, planner.goal)
+        return plans(session, world, planner.goal, leaving=planner.leaving)

@@ -56,6 +56,11 @@ class KeyPlan:
     blocked: str = ""
     """Why nothing, or not all, can be done: "n2 has no room for it"."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is to be done, or to say."""
+        return not (self.copy_to or self.drop_from or self.blocked)
+
 
 class World(Protocol):
     """What the planner may ask. Asking changes nothing."""

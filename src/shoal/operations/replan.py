@@ -7,6 +7,7 @@ expressions change. So a run takes from its first plans only which keys to look 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from shoal.operations.plan import Goal, KeyPlan, plan_key
@@ -55,9 +56,10 @@ class Planner:
             await correct(self.fleet, repo, plan.key)
         return await self.again(plan)
 
-    async def missing(self, key: Key) -> frozenset[UUID]:
+    async def missing(self, key: Key, logged: Set[UUID] | None = None) -> frozenset[UUID]:
         """Give the repositories that are logged to have a key, and say that they do not."""
-        logged = await asyncio.to_thread(self.fleet.session.logs.locations, key, raw=True)
+        if logged is None:
+            logged = await asyncio.to_thread(self.fleet.session.logs.locations, key, raw=True)
         answers = await holders(self.fleet, sorted(logged & self._attendance.up), key)
         return frozenset(repo for repo, answer in answers.items() if answer is False)
 

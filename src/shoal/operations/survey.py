@@ -105,6 +105,13 @@ def plans(
             yield plan
 
 
+def plans_for_all(session: Session, world: ClusterWorld, goal: Goal) -> Iterator[KeyPlan]:
+    """Give a plan for every key, an empty one if nothing is to be done. None counts on others;
+    whoever wants that tells the world of them, one by one."""
+    for key, _ in living_keys(session, world):
+        yield plan_key(goal, key, world) or KeyPlan(key, (), (), "")
+
+
 def inspect(session: Session, world: ClusterWorld, *, examples: int = 0) -> Totals:
     """Look at every key; keep up to so many `examples` of each finding."""
     totals = Totals(limit=examples, nodes={node: Held() for node in world.nodes})
