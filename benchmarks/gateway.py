@@ -1,10 +1,14 @@
 """Measure a gateway in front of two local nodes: shoal beside the real git-annex.
 
-    python -m benchmarks.gateway [--size MIB] [--small N] [--only NAME ...]
+    python -m benchmarks.gateway [--size MIB] [--small N] [--program NAME] [--awake]
 
 Both programs serve clusters that the real program made, one after the other, with the same
 requests. The client is the same small one for both. Each line ends in a ratio: how many times
 better shoal is.
+
+A request over a single connection wakes the server and then the client. In a virtual machine
+with nothing else to do that can take longer than the request itself: --awake keeps the
+processors from falling asleep, for both programs.
 """
 
 from __future__ import annotations
@@ -16,10 +20,11 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.clusters import Cluster, Server, make_cluster, serve, use_home
+from benchmarks.clusters import Cluster, Server, awake, make_cluster, serve, use_home
 from benchmarks.http_load import Connection, request_bytes, run_requests
 
 PROGRAMS = ("git-annex", "shoal")
@@ -172,10 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1024, help="MiB of the large object")
     parser.add_argument("--small", type=int, default=3000, help="how many small objects")
+    parser.add_argument("--awake", action="store_true", help="keep idle processors awake")
     parser.add_argument("--program", action="append", choices=PROGRAMS, help="only this one")
     options = parser.parse_args()
     figures = Figures()
-    with tempfile.TemporaryDirectory(dir=os.environ.get("SHOAL_BENCH_DIR")) as where:
+    keeping = awake() if options.awake else nullcontext()
+    with keeping, tempfile.TemporaryDirectory(dir=os.environ.get("SHOAL_BENCH_DIR")) as where:
         work = Path(where)
         use_home(work / "home")
         for program in options.program or PROGRAMS:
