@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -141,6 +141,8 @@ class MemoryRemote(Remote):
     stored_in: tuple[UUID, ...] = ()  # what a cluster would add to its answers
     clock: int = 1000
     at_once: bool = False  # what it is asked at once it answers
+    soon: bool = False  # it tells soon what it is asked
+    untold: list[Callable[[], None]] | None = None  # where it puts what it would tell
     changing: set[Key] = field(default_factory=set)
     retained_until: dict[Key, int] = field(default_factory=dict)
     calls: list[tuple[str, Key | None]] = field(default_factory=list)
@@ -220,6 +222,37 @@ class MemoryRemote(Remote):
         data = self.objects.get(key)
         good = data is not None and key not in self.changing and len(data) - offset <= most
         return data[offset:] if data is not None and good else None
+
+    def present_soon(
+        self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
+    ) -> bool:
+        self._tell_soon("present_soon", key, caller, lambda: tell(key in self.objects))
+        return self.soon
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        *,
+        caller: Caller = NOBODY,
+    ) -> bool:
+        data = self.objects.get(key)
+        good = data is not None and key not in self.changing and len(data) - offset <= most
+        answer = data[offset:] if data is not None and good else None
+        self._tell_soon("read_soon", key, caller, lambda: tell(answer))
+        return self.soon
+
+    def _tell_soon(self, verb: str, key: Key, caller: Caller, telling: Callable[[], None]) -> None:
+        if not self.soon:
+            return
+        self.calls.append((verb, key))
+        self.callers.append(caller)
+        if self.untold is None:
+            asyncio.get_running_loop().call_soon(telling)
+        else:
+            self.untold.append(telling)
 
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY

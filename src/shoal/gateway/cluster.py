@@ -211,6 +211,52 @@ class ClusterRemote(Remote):
                 return content if self._knew(key, node, logged) else None
         return None
 
+    def present_soon(
+        self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
+    ) -> bool:
+        """Ask the best of the nodes that should have the key; that it lacks it says nothing of
+        the others."""
+        found = self._probable_holder(key, caller)
+        if found is None:
+            return False
+        node, logged = found
+
+        def judge(present: bool | None) -> None:
+            tell(True if present and self._knew(key, node, logged) else None)
+
+        return node.present_soon(key, judge, self._caller(caller))
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        *,
+        caller: Caller = NOBODY,
+    ) -> bool:
+        found = self._probable_holder(key, caller)
+        if found is None:
+            return False
+        node, logged = found
+
+        def judge(content: bytes | None) -> None:
+            tell(content if content is not None and self._knew(key, node, logged) else None)
+
+        return node.read_soon(key, offset, most, judge, self._caller(caller))
+
+    def _probable_holder(
+        self, key: Key, caller: Caller
+    ) -> tuple[Node, frozenset[UUID] | None] | None:
+        """Give the node that is read from first, if it should have the key, and what the log
+        says where that is at hand. (When there is only one node, it is the one to ask.)"""
+        reach = self._reach(caller)
+        logged = self._kept(key, reach)
+        order = _in_order(reach.usual, logged or ())
+        if not order or (len(order) > 1 if logged is None else order[0].uuid not in logged):
+            return None
+        return order[0], logged
+
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[Content]:

@@ -171,6 +171,40 @@ class Node:
             self._health.heard()
         return answer
 
+    def present_soon(self, key: Key, tell: Callable[[bool | None], None], caller: Caller) -> bool:
+        """As Remote.present_soon()."""
+        if self._is_shunned:
+            return False
+        told = self.heard_from(caller)
+        return self.remote.present_soon(key, self._timed(tell), caller=told)
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        caller: Caller,
+    ) -> bool:
+        """As Remote.read_soon(); a download when it works."""
+        if self._is_shunned:
+            return False
+        told = self.heard_from(caller)
+        begun = self.remote.read_soon(key, offset, most, self._timed(tell), caller=told)
+        self._health.served += begun
+        return begun
+
+    def _timed(self, tell: Callable[[T | None], None]) -> Callable[[T | None], None]:
+        """Have an answer noted. One that does not come is not to blame: it is asked again."""
+        began = self._clock()
+
+        def heard(answer: T | None) -> None:
+            if answer is not None:
+                self._health.answered(self._clock() - began)
+            tell(answer)
+
+        return heard
+
     async def ask(
         self,
         call: Callable[[Remote], Awaitable[T]],

@@ -55,6 +55,22 @@ class ProxiedRemote(Remote):
     ) -> bytes | None:
         return self._node.read_at_once(key, offset, most, self._caller(caller))
 
+    def present_soon(
+        self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
+    ) -> bool:
+        return self._node.present_soon(key, tell, self._caller(caller))
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        *,
+        caller: Caller = NOBODY,
+    ) -> bool:
+        return self._node.read_soon(key, offset, most, tell, self._caller(caller))
+
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[Content]:

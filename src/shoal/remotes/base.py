@@ -148,6 +148,29 @@ class Remote(ABC):
         without waiting, and vouched for; else None. As present_at_once(); see retrieve()."""
         return None
 
+    def present_soon(
+        self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
+    ) -> bool:
+        """Begin to find out what check_present() would give, without a task; False when this
+        cannot be done now.
+
+        `tell` is called once, later: with the answer, or with None, which may have any reason as
+        in present_at_once(). For what is on another machine, where nothing is known at once.
+        """
+        return False
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        *,
+        caller: Caller = NOBODY,
+    ) -> bool:
+        """Begin to get what read_at_once() would give; as present_soon()."""
+        return False
+
     @abstractmethod
     def retrieve(
         self, key: Key, offset: int = 0, *, file: str = "", caller: Caller = NOBODY

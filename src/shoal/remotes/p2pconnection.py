@@ -6,7 +6,7 @@ whoever holds it closes it. Nothing but the server's own answer tells what the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 from shoal.errors import ContentMismatch, RemoteProtocolError, RemoteUnavailable
 from shoal.p2p.client import ClientSession, Event, State
@@ -93,6 +93,44 @@ class P2PConnection:
         """
         await self._say(request)
         return await self._event()
+
+    def ask_at_once(self, request: Message, came: Callable[[], None]) -> bool:
+        """Send a request without waiting; `came` is called when heard() may have something.
+        False when that is not possible; the connection may then be of no more use."""
+        if not self._stream.watch(came):
+            return False
+        self._session.send(request)
+        if self._stream.send_at_once(self._session.take_output()):
+            return True
+        self._broken = True
+        self._stream.watch(None)
+        return False
+
+    def heard(self) -> list[Event]:
+        """Give what has come. Raises RemoteUnavailable."""
+        events: list[Event] = []
+        data = self._stream.receive_at_once()
+        if data is None:
+            return events
+        self._session.feed(data)
+        try:
+            while (event := self._session.next_event()) is not None:
+                if isinstance(event, End):
+                    raise self._gone()
+                events.append(event)
+        except RemoteProtocolError as error:
+            self._broken = True
+            raise self.unavailable(error) from error
+        return events
+
+    def listen_no_more(self) -> None:
+        """Undo what ask_at_once() does with `came`."""
+        self._stream.watch(None)
+
+    def thank(self, *, received: bool) -> None:
+        """Say, with the next request, whether a payload was received. That does nothing; but it
+        lets the next request follow."""
+        self._session.send(Success() if received else Failure())
 
     async def say(self, message: Message) -> None:
         """Send what is not answered."""
@@ -187,8 +225,7 @@ class P2PConnection:
         event = await self._event()
         if not isinstance(event, PayloadEnd):
             raise self._surprise(event)
-        # An answer that does nothing; that it was said lets the next request follow.
-        self._session.send(Success() if event.valid else Failure())
+        self.thank(received=event.valid)
         return event.valid
 
     def unavailable(self, cause: object) -> RemoteUnavailable:

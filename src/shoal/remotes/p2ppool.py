@@ -43,7 +43,8 @@ class P2PPool:
         self._lent: Counter[Bypass] = Counter()  # those that are being made, too
         self._dialling = 0
         self._waiting: list[tuple[Bypass, asyncio.Future[P2PConnection | None]]] = []
-        self._patience = _LEAST_PATIENCE  # seconds; how long it took to make the last one
+        self.patience = _LEAST_PATIENCE  # seconds; how long it took to make the last one
+        self.on_idle: Callable[[Bypass], None] = lambda _: None
         self._sweeping: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -76,6 +77,20 @@ class P2PPool:
         self._lent[bypass] += 1
         return connection
 
+    def take_at_once(self, bypass: Bypass) -> P2PConnection | None:
+        """Give a connection that is idle, if nobody waits for it; as take()."""
+        if any(wanted == bypass for wanted, _ in self._waiting):
+            return None
+        connection = self._kept(bypass)
+        if connection is not None:
+            self._lent[bypass] += 1
+        return connection
+
+    def is_busy(self, bypass: Bypass) -> bool:
+        """Tell whether there are as many connections as are made without waiting, all in use.
+        When one comes back that nobody waits for here, `on_idle` is called."""
+        return self._lent[bypass] >= _FEW
+
     def _kept(self, bypass: Bypass) -> P2PConnection | None:
         """Give an idle connection that is still good."""
         for index in reversed(range(len(self._idle))):
@@ -94,7 +109,7 @@ class P2PPool:
         waiter = asyncio.get_running_loop().create_future()
         waiting = (bypass, waiter)
         self._waiting.append(waiting)
-        timer = asyncio.get_running_loop().call_later(self._patience, _give_up, waiter)
+        timer = asyncio.get_running_loop().call_later(self.patience, _give_up, waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -118,18 +133,24 @@ class P2PPool:
         finally:
             self._dialling -= 1
         took = self._clock() - began
-        self._patience = min(max(took, _LEAST_PATIENCE), _MOST_PATIENCE)
+        self.patience = min(max(took, _LEAST_PATIENCE), _MOST_PATIENCE)
         return connection
 
     async def give_back(self, connection: P2PConnection, bypass: Bypass) -> None:
         """Keep a connection for the next request if it can take one; else close it, and give
         the server a moment to let go of what it holds for us."""
+        closing = self.put_back(connection, bypass)
+        if closing is not None:
+            await asyncio.wait({closing}, timeout=_LETTING_GO)
+
+    def put_back(self, connection: P2PConnection, bypass: Bypass) -> asyncio.Task[None] | None:
+        """As give_back(), without waiting; give what closes the connection."""
         self.used_up(bypass)
         if not connection.is_idle or self._closed:
             self._wake(bypass, None)
-            await asyncio.wait({self._close(connection)}, timeout=_LETTING_GO)
-        else:
-            self._keep(connection, bypass)
+            return self._close(connection)
+        self._keep(connection, bypass)
+        return None
 
     def used_up(self, bypass: Bypass) -> None:
         """A connection that was taken does not come back."""
@@ -147,6 +168,7 @@ class P2PPool:
         if self._sweeping is None:
             loop = asyncio.get_running_loop()
             self._sweeping = loop.call_later(_IDLE_SECONDS, self._sweep)
+        self.on_idle(bypass)
 
     def _wake(self, bypass: Bypass, connection: P2PConnection | None) -> bool:
         """Tell the first who waits; give whether anybody does."""

@@ -8,7 +8,7 @@ answering has failed, and what it did is not known. Such a connection is never u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from shoal.errors import (
@@ -55,6 +55,7 @@ from shoal.remotes.base import (
 from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, SMALL, Chunk, Content, MemoryContent
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
+from shoal.remotes.p2pquick import QuickQuestions
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.values.backend import checksum_in
 from shoal.values.key import Key
@@ -73,6 +74,7 @@ class P2PStreamRemote(Remote):
         self._info = info
         self.reserve = reserve
         self._pool = P2PPool(dial)
+        self._quick = QuickQuestions(self._pool)
         self._lingering: set[asyncio.Task[None]] = set()
 
     @property
@@ -80,6 +82,7 @@ class P2PStreamRemote(Remote):
         return self._info
 
     async def aclose(self) -> None:
+        self._quick.aclose()
         for task in self._lingering:
             task.cancel()
         await asyncio.gather(*self._lingering, return_exceptions=True)
@@ -96,6 +99,24 @@ class P2PStreamRemote(Remote):
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
         async with self._connection(caller) as connection:
             return await self._is_present(connection, key)
+
+    def present_soon(
+        self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
+    ) -> bool:
+        return self._quick.present(key, _bypass(caller), tell)
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        *,
+        caller: Caller = NOBODY,
+    ) -> bool:
+        if offset < 0 or key.size is None or key.size - offset > most:
+            return False
+        return self._quick.read(Get(offset, b"", key), most, _bypass(caller), tell)
 
     async def _is_present(self, connection: P2PConnection, key: Key) -> bool:
         answer = await connection.ask(CheckPresent(key))

@@ -33,7 +33,7 @@ from shoal.remotes.content import AT_ONCE
 from shoal.server.answers import content_at_once, json_answer, plain_answer, present_at_once
 from shoal.server.downloads import send_key
 from shoal.server.githttp import GitHttp
-from shoal.server.http import send_and_drop_the_rest
+from shoal.server.http import Later, send_and_drop_the_rest
 from shoal.server.locks import LockRegistry
 from shoal.server.messages import complain, public_reason, public_status, public_text
 from shoal.server.options import Limits
@@ -42,6 +42,7 @@ from shoal.server.target import Directory, Target
 from shoal.server.uploads import Uploads, receive_key
 from shoal.values.key import Key
 
+_Tell = Callable[[bytes | None], None]
 _Handler = Callable[["App", web.BaseRequest, Request, Target], Awaitable[web.StreamResponse]]
 
 
@@ -97,9 +98,16 @@ class App:
             return plain_answer(public_status(error), public_text(error), reason=reason)
 
     def answer_at_once(
-        self, method: str, target: str, headers: Mapping[str, str], *, encrypted: bool
-    ) -> bytes | None:
-        """Answer a request without a body when nothing needs to be waited for; else None.
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        tell: Callable[[bytes | None], None],
+        *,
+        encrypted: bool,
+    ) -> bytes | Later | None:
+        """Answer a request without a body when nothing needs to be waited for, or only a short
+        question to another machine; else None.
 
         The most frequent requests are like this: whether a key is there, and small content.
         All that is refused or goes wrong is left to answer().
@@ -116,10 +124,35 @@ class App:
             return None
         if asked.endpoint is Endpoint.CHECK_PRESENT:
             present = found.remote.present_at_once(_key(asked), caller=_caller(asked))
-            return None if present is None else present_at_once(present)
+            if present is not None:
+                return present_at_once(present)
+            return self._later(_present_soon, asked, found, tell)
         if asked.endpoint is Endpoint.KEY and method == "GET" and "Range" not in headers:
-            return _content_at_once(asked, found.remote)
+            content = _content_at_once(asked, found.remote)
+            return self._later(_content_soon, asked, found, tell) if content is None else content
         return None
+
+    def _later(
+        self,
+        begin: Callable[[Request, Remote, _Tell], bool],
+        asked: Request,
+        target: Target,
+        tell: _Tell,
+    ) -> Later | None:
+        """Begin to ask another machine; None when that cannot be done now."""
+
+        def told(answer: bytes | None) -> None:
+            target.site.users -= 1
+            try:
+                tell(answer)
+            finally:
+                self._end()
+
+        if not begin(asked, target.remote, told):
+            return None
+        target.site.users += 1
+        self._begin()
+        return Later.LATER
 
     def end(self) -> None:
         """Close each connection after the answer that is under way."""
@@ -273,6 +306,21 @@ def _understood(method: str, target: str, headers: Mapping[str, str]) -> Request
 def _content_at_once(asked: Request, remote: Remote) -> bytes | None:
     content = remote.read_at_once(_key(asked), asked.offset or 0, AT_ONCE, caller=_caller(asked))
     return None if content is None else content_at_once(content, ranges=asked.version is None)
+
+
+def _present_soon(asked: Request, remote: Remote, tell: _Tell) -> bool:
+    def told(present: bool | None) -> None:
+        tell(None if present is None else present_at_once(present))
+
+    return remote.present_soon(_key(asked), told, caller=_caller(asked))
+
+
+def _content_soon(asked: Request, remote: Remote, tell: _Tell) -> bool:
+    def told(content: bytes | None) -> None:
+        tell(None if content is None else content_at_once(content, ranges=asked.version is None))
+
+    offset = asked.offset or 0
+    return remote.read_soon(_key(asked), offset, AT_ONCE, told, caller=_caller(asked))
 
 
 def _caller(asked: Request) -> Caller:

@@ -2,13 +2,15 @@
 
 A request that can be answered without waiting for anything is answered as soon as it is read:
 most requests are of that kind, and the tasks, streams and turns of the event loop that aiohttp
-has for each request would be most of what they cost.
+has for each request would be most of what they cost. One that is a short question to another
+machine waits here for its answer, too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from typing import Protocol, Self, cast
 
 from aiohttp import web
@@ -25,6 +27,12 @@ _FEW = 64 << 10  # bytes that are read at once when there are few: for more than
 _MANY = 256 << 10  # the allocator would map memory, and unmap it after each request
 
 
+class Later(Enum):
+    """That an answer will be told."""
+
+    LATER = auto()
+
+
 class Answering(Protocol):
     """Who answers requests."""
 
@@ -32,10 +40,17 @@ class Answering(Protocol):
         """Answer a request. Raises ConnectionError when the client has gone."""
 
     def answer_at_once(
-        self, method: str, target: str, headers: Mapping[str, str], *, encrypted: bool
-    ) -> bytes | None:
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        tell: Callable[[bytes | None], None],
+        *,
+        encrypted: bool,
+    ) -> bytes | Later | None:
         """Give the whole answer to a request that has no body, when there is no need to wait
-        for anything; else None. `target` is the path and what follows."""
+        for anything; else None. `target` is the path and what follows. With LATER, `tell` is
+        called once, and soon, with such an answer or None."""
 
 
 async def send_and_drop_the_rest(request: web.BaseRequest, answer: web.StreamResponse) -> None:
@@ -65,11 +80,12 @@ class _Reading(Protocol):
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_app", "_lost", "_silence")
+    __slots__ = ("_app", "_lost", "_silence", "_to_be_told")
 
     _app: Answering
     _lost: asyncio.Event | None
     _silence: asyncio.TimerHandle | None
+    _to_be_told: bool  # the answer to the first of the messages
 
     @classmethod
     def made_for(cls, app: Answering, server: web.Server, limits: Limits) -> Self:
@@ -87,6 +103,7 @@ class Connection(web.RequestHandler):
         )
         connection._app = app
         connection._lost = None
+        connection._to_be_told = False
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,8 +146,7 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         self._waiter = waiter
         if waiter is not None and self._messages:
-            if not waiter.done() and not self._answer_at_once():
-                waiter.set_result(None)
+            self._answer_or_leave(waiter)
             return
         request = self._current_request
         if self._messages and request is not None:
@@ -138,8 +154,13 @@ class Connection(web.RequestHandler):
             if not isinstance(newest, RawRequestMessage):
                 request.content.set_exception(web.RequestPayloadError("the body is broken"))
 
+    def _answer_or_leave(self, waiter: asyncio.Future[None]) -> None:
+        """Answer the request that came, or leave it to aiohttp, which is waiting for it."""
+        if not (self._to_be_told or waiter.done() or self._answer_at_once()):
+            waiter.set_result(None)
+
     def _answer_at_once(self) -> bool:
-        """Answer the request that came; False when that is for aiohttp to do."""
+        """Answer the request that came, now or later; False when that is for aiohttp to do."""
         transport = self.transport
         message, body = self._messages[0]
         if (
@@ -156,16 +177,37 @@ class Connection(web.RequestHandler):
             return False
         encrypted = transport.get_extra_info("sslcontext") is not None
         answer = self._app.answer_at_once(
-            message.method, message.path, message.headers, encrypted=encrypted
+            message.method, message.path, message.headers, self._told, encrypted=encrypted
         )
         if answer is None:
             return False
+        self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
+        if isinstance(answer, Later):
+            self._to_be_told = True
+        else:
+            self._send(transport, answer)
+        return True
+
+    def _send(self, transport: asyncio.Transport, answer: bytes) -> None:
         self._messages.popleft()
         if self._parser is not None:
             self._parser.message_consumed()
         self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
         transport.write(answer)
-        return True
+
+    def _told(self, answer: bytes | None) -> None:
+        """Take the answer that was to come later; None: the request is for aiohttp."""
+        self._to_be_told = False
+        transport, waiter = self.transport, self._waiter
+        if transport is None or transport.is_closing() or waiter is None or waiter.done():
+            return
+        if answer is None:
+            waiter.set_result(None)
+            return
+        assert isinstance(transport, asyncio.Transport)
+        self._send(transport, answer)
+        if self._messages:
+            self._answer_or_leave(waiter)
 
     def forget_body(self, request: web.BaseRequest) -> None:
         """Go on after the request that is being answered: the rest of its body was read from

@@ -15,7 +15,7 @@ import select
 import stat
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from shoal.transport.stream import FILE_CHUNK, ByteStream
@@ -39,6 +39,7 @@ class FdStream(ByteStream):
         self._open = {read_fd, write_fd}
         self._shared = 0.0  # when other tasks could run last
         self._reader: asyncio.Future[None] | None = None  # who waits for bytes
+        self._told: Callable[[], None] | None = None  # who is told of them
         self._watched: asyncio.AbstractEventLoop | None = None  # who looks out for them
         for fd in self._open:
             os.set_blocking(fd, False)
@@ -65,6 +66,26 @@ class FdStream(ByteStream):
                 await self._readable()
             except _GONE:
                 return 0
+
+    def watch(self, came: Callable[[], None] | None) -> bool:
+        self._told = came
+        if came is not None:
+            self._look_out()
+        return True
+
+    def receive_at_once(self) -> bytes | None:
+        try:
+            return os.read(self._read_fd, _READ_SIZE)
+        except BlockingIOError:
+            return None
+        except _GONE:
+            return b""
+
+    def send_at_once(self, data: bytes) -> bool:
+        try:
+            return os.write(self._write_fd, data) == len(data)
+        except (BlockingIOError, *_GONE):
+            return False
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         await self._share()
@@ -111,22 +132,27 @@ class FdStream(ByteStream):
     async def _readable(self) -> None:
         """Wait for bytes. The loop goes on to look out for them afterwards: to be told each time
         would cost two system calls per answer."""
-        loop = asyncio.get_running_loop()
-        self._reader = loop.create_future()
-        if self._watched is not loop:
-            loop.add_reader(self._read_fd, self._came)
-            self._watched = loop
+        self._reader = self._look_out().create_future()
         try:
             await self._reader
         finally:
             self._reader = None
         self._shared = time.monotonic()
 
+    def _look_out(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._watched is not loop:
+            loop.add_reader(self._read_fd, self._came)
+            self._watched = loop
+        return loop
+
     def _came(self) -> None:
-        if self._reader is None:
-            self._watch_no_more()
-        else:
+        if self._reader is not None:
             _wake(self._reader)
+        elif self._told is not None:
+            self._told()
+        else:
+            self._watch_no_more()
 
     def _watch_no_more(self) -> None:
         loop, self._watched = self._watched, None

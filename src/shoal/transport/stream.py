@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -38,6 +39,19 @@ class ByteStream(ABC):
                 await self.send(data)
                 sent += len(data)
         return sent
+
+    def watch(self, came: Callable[[], None] | None) -> bool:
+        """Have `came` called, in the event loop, whenever receive_at_once() would give something,
+        until this is called with None. False when this stream cannot do that."""
+        return False
+
+    def receive_at_once(self) -> bytes | None:
+        """Give what receive() would give now; None when that would have to wait."""
+        return None
+
+    def send_at_once(self, data: bytes) -> bool:
+        """Send a few bytes; False when that was not possible, or not with all of them."""
+        return False
 
     @abstractmethod
     def has_more(self) -> bool:

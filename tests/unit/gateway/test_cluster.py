@@ -216,6 +216,68 @@ def test_what_is_found_without_the_log_is_compared_with_it_soon(most: int) -> No
     assert rig.cluster.present_at_once(key_of(b"absent")) is False
 
 
+# Soon
+
+
+def distant_cluster(count: int = 2) -> FakeCluster:
+    """A cluster whose nodes are on other machines, and whose location log is at hand."""
+    rig = FakeCluster(count)
+    for remote in rig.remotes:
+        remote.soon = True
+        remote.untold = []
+    rig.records.at_hand = True
+    return rig
+
+
+def tell(rig: FakeCluster) -> None:
+    for remote in rig.remotes:
+        assert remote.untold is not None
+        while remote.untold:
+            remote.untold.pop()()
+
+
+def test_the_node_that_should_have_the_key_is_asked_soon() -> None:
+    rig = distant_cluster()
+    key = rig.give(DATA, 2)
+    told: list[object] = []
+    assert rig.cluster.present_soon(key, told.append, caller=Caller(UUID("client")))
+    assert rig.cluster.read_soon(key, 3, AT_ONCE, told.append)
+    assert told == []
+    tell(rig)
+    assert told == [DATA[3:], True]
+    assert [remote.calls for remote in rig.remotes] == [
+        [],
+        [("present_soon", key), ("read_soon", key)],
+    ]
+    assert rig.remotes[1].callers == [Caller(GATEWAY, frozenset({GATEWAY}))] * 2
+
+
+def test_that_one_node_lacks_the_key_tells_nothing_soon() -> None:
+    rig = distant_cluster()
+    key = rig.give(DATA, 1, 2)
+    for remote in rig.remotes:
+        remote.objects.clear()
+    told: list[object] = []
+    assert rig.cluster.present_soon(key, told.append)
+    assert rig.cluster.read_soon(key, 0, AT_ONCE, told.append)
+    tell(rig)
+    assert told == [None, None]
+    assert not rig.cluster.present_soon(key_of(b"absent"), told.append)  # nobody should have it
+
+
+def test_without_the_log_only_a_single_node_is_asked_soon() -> None:
+    told: list[object] = []
+    for count in (1, 2):
+        rig = distant_cluster(count)
+        key = rig.give(DATA, 1)
+        rig.records.at_hand = False
+        rig.records.most_seen = 5
+        assert rig.cluster.present_soon(key, told.append) is (count == 1)
+        tell(rig)
+        assert rig.records.seen == [(key, rig.remotes[0].uuid)] * (count == 1)
+    assert told == [True]
+
+
 def test_content_that_one_node_lost_comes_at_once_from_another() -> None:
     rig = quick_cluster()
     key = rig.give(DATA, 1, 3)

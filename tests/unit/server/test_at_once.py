@@ -65,6 +65,128 @@ async def test_answers_are_the_same(method: str, path: str, headers: dict[str, s
         assert await _answer(server, method, path, headers) == at_once
 
 
+@pytest.mark.parametrize(("method", "path", "headers"), REQUESTS)
+@in_loop
+async def test_answers_that_are_told_soon_are_the_same(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    async with serving(remote_told_soon()) as server:
+        soon = await _answer(server, method, path, headers)
+    async with serving(remote_with_data(at_once=False)) as server:
+        assert await _answer(server, method, path, headers) == soon
+
+
+@in_loop
+async def test_what_is_told_soon_is_not_asked_again() -> None:
+    remote = remote_told_soon()
+    async with serving(remote) as server:
+        assert (await server.get(KEY)).body == DATA
+        assert (await server.post("checkpresent", key=KEY)).body == b'{"present":true}'
+    assert remote.calls == [("read_soon", KEY), ("present_soon", KEY)]
+    assert [caller.uuid for caller in remote.callers] == [CLIENT, CLIENT]
+
+
+@in_loop
+async def test_what_could_not_be_told_is_asked_in_the_usual_way() -> None:
+    remote = remote_told_soon()
+    remote.changing.add(KEY)
+    async with serving(remote) as server:
+        answer = await server.get(KEY)
+        assert (answer.complete, answer.body) == (False, DATA[:-1])
+    assert remote.calls == [("read_soon", KEY), ("retrieve", KEY)]
+
+
+@in_loop
+async def test_requests_wait_behind_one_that_is_told_later() -> None:
+    remote = remote_told_soon()
+    remote.untold = []
+    async with serving(remote) as server:
+        reader, writer = await server.connect()
+        check = request_bytes("POST", server.path("checkpresent", key=KEY))
+        for _ in range(3):
+            writer.write(check)
+            await _asked(remote, 1)
+        writer.write(request_bytes("POST", server.path("gettimestamp")))
+        await asyncio.sleep(0.01)
+        assert remote.calls == [("present_soon", KEY)]
+        _tell(remote)
+        for body in (*[b'{"present":true}'] * 3, b'{"timestamp":1000}'):
+            assert (await read_answer(reader)).body == body
+
+
+@in_loop
+async def test_what_is_no_request_is_refused_after_the_answer_that_is_told_later() -> None:
+    remote = remote_told_soon()
+    remote.untold = []
+    async with serving(remote) as server:
+        reader, writer = await server.connect()
+        writer.write(request_bytes("POST", server.path("checkpresent", key=KEY)))
+        await _asked(remote, 1)
+        writer.write(b"bad\r\n\r\n")
+        await asyncio.sleep(0.01)
+        _tell(remote)
+        assert (await read_answer(reader)).body == b'{"present":true}'
+        assert (await read_answer(reader)).status == 400
+
+
+@in_loop
+async def test_a_client_that_left_is_told_nothing() -> None:
+    remote = remote_told_soon()
+    remote.untold = []
+    async with serving(remote) as server:
+        _, writer = await server.connect()
+        writer.write(request_bytes("GET", server.path(f"key/{KEY}")))
+        await _asked(remote, 1)
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.01)
+        _tell(remote)
+        remote.untold = None
+        assert (await server.get(KEY)).body == DATA
+
+
+@in_loop
+async def test_a_connection_is_not_idle_while_its_answer_is_to_be_told() -> None:
+    remote = remote_told_soon()
+    remote.untold = []
+    async with serving(remote, limits=Limits(idle=0.2)) as server:
+        reader, writer = await server.connect()
+        request = request_bytes("POST", server.path("checkpresent", key=KEY))
+        writer.write(request)
+        await _asked(remote, 1)
+        _tell(remote)
+        assert (await read_answer(reader)).status == 200
+        await asyncio.sleep(0.15)
+        writer.write(request)
+        await _asked(remote, 1)
+        await asyncio.sleep(0.15)
+        _tell(remote)
+        assert (await read_answer(reader)).status == 200
+
+
+def remote_told_soon() -> MemoryRemote:
+    remote = remote_with_data(at_once=False)
+    remote.soon = True
+    return remote
+
+
+async def _asked(remote: MemoryRemote, count: int) -> None:
+    """Wait until the remote owes so many answers."""
+    assert remote.untold is not None
+    for _ in range(30_000):
+        if len(remote.untold) >= count:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it was not asked")
+
+
+def _tell(remote: MemoryRemote) -> None:
+    assert remote.untold is not None
+    for telling in remote.untold:
+        telling()
+    remote.untold.clear()
+
+
 @in_loop
 async def test_nothing_else_is_asked() -> None:
     remote = remote_with_data()
