@@ -5,17 +5,14 @@ completes the work."""
 from __future__ import annotations
 
 import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.support.gateway import Gateway, left_behind, objects_of, served
+from tests.support.operating import Running, begin, run
 from tests.support.quick_cluster import (
     Traffic,
     assert_whole,
@@ -32,40 +29,6 @@ from tests.support.wait import wait_until
 from tests.support.world import World
 
 BALANCED = "balanced=nodes:2"
-
-
-@dataclass
-class Running:
-    """An operation under way. What it shows goes to a file."""
-
-    process: subprocess.Popen[bytes]
-    shown_in: Path
-
-    def shown(self) -> str:
-        return self.shown_in.read_text()
-
-    def is_at_work(self) -> bool:
-        """It has done something with a few keys."""
-        return self.shown().count(" ok\n") >= 4
-
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; give the exit code and what was shown."""
-        return self.process.wait(60), self.shown()
-
-
-def begin(gateway: Gateway, *words: str) -> Running:
-    """Start an operation."""
-    handle, name = tempfile.mkstemp(dir=gateway.world.root)
-    with open(handle, "wb") as file:
-        process = subprocess.Popen(
-            ["shoal", "cluster", *words, "--yes", "--jobs=2"],
-            cwd=gateway.path, stdout=file, stderr=file,
-        )  # fmt: skip
-    return Running(process, Path(name))
-
-
-def run(gateway: Gateway, *words: str) -> tuple[int, str]:
-    return begin(gateway, *words).end()
 
 
 Strike = Callable[[Running, Sequence[str]], None]
