@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from shoal.annex.files import AnnexedFile
 from shoal.annex.jsonvalue import JSON
-from shoal.annex.names import BUILT_IN
+from shoal.annex.names import BUILT_IN, BUILT_IN_COST
 from shoal.annex.running import running_transfers
 from shoal.git.diskreserve import free_bytes, parse_reserve
 from shoal.logs.trust import TrustLevel
@@ -170,13 +170,29 @@ class Info:
             yield _text("trust", TrustLevel.SEMITRUSTED.name.lower())
         yield _text("remote", settings.name)
         yield _text("cost", str(settings.cost))
-        yield _text("type", "git")
+        config = {} if uuid is None else self._session.logs.remote_configs().get(uuid, {})
+        is_special = settings.kind is Kind.SPECIAL
+        yield _text("type", config.get("type", "") if is_special else "git")
         yield _text("available", _bool(_is_available(settings)))
+        if not is_special:
+            yield from self._of_git_remote(settings)
+        if not self._fast:
+            yield from self._remote_keys(uuid)
+
+    def _of_git_remote(self, settings: RemoteSettings) -> Iterator[Stat]:
         yield _text("repository location", _location(settings))
         yield _text("last synced", self._last_synced(settings.name))
         yield _text("proxied", _bool(settings.is_proxied))
-        if uuid is not None:
-            yield from self._cluster_stats(settings.name, uuid)
+        if settings.uuid is not None:
+            yield from self._cluster_stats(settings.name, settings.uuid)
+
+    def of_built_in(self, uuid: UUID) -> Iterator[Stat]:
+        """Give what there is to know of a special remote that every repository has."""
+        yield from self._about(uuid)
+        yield _text("remote", BUILT_IN[uuid])
+        yield _text("cost", BUILT_IN_COST)
+        yield _text("type", BUILT_IN[uuid])
+        yield _text("available", _bool(True))
         if not self._fast:
             yield from self._remote_keys(uuid)
 
@@ -213,13 +229,12 @@ class Info:
         yield self._size("remote annex size", tally)
 
     def _last_synced(self, name: str) -> str:
-        """Give when the git-annex branch was last fetched from a remote."""
-        repository = self._session.repository
-        path = os.path.join(repository.common_dir, "refs", "remotes", name, "git-annex")
-        try:
-            when = os.stat(path).st_mtime
-        except OSError:
+        """Give when something was last fetched from a remote: when a ref changed."""
+        refs = os.path.join(self._session.repository.common_dir, "refs", "remotes", name)
+        files = [os.path.join(top, file) for top, _, found in os.walk(refs) for file in found]
+        if not files:
             return "never"
+        when = max(os.stat(file).st_mtime for file in files)
         moment = datetime.datetime.fromtimestamp(when, datetime.UTC)
         return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 

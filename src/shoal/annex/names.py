@@ -14,7 +14,8 @@ from shoal.values.uuid import UUID
 WEB = UUID("00000000-0000-0000-0000-000000000001")
 BITTORRENT = UUID("00000000-0000-0000-0000-000000000002")
 BUILT_IN = {WEB: "web", BITTORRENT: "bittorrent"}
-"""Special remotes that every repository has, and their descriptions."""
+"""Special remotes that every repository has: their names, descriptions and types."""
+BUILT_IN_COST = "200.0"
 
 _HERE = ("here", ".")
 
@@ -89,9 +90,9 @@ class Names:
 
     def _with_name(self, uuid: UUID, text: str) -> str:
         name = self._name_of.get(uuid)
-        if name is None:
-            return text
-        return f"[{name}]" if text in ("", name) else f"{text} [{name}]"
+        if name is None or not text:
+            return name or text
+        return f"[{name}]" if text == name else f"{text} [{name}]"
 
     def _described(self, word: str) -> UUID:
         found = [uuid for uuid, text in self._descriptions.items() if text == word]

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     words = list(args.words)
     if not (len(words) <= 1 if args.batch else 1 <= len(words) <= 2):
         raise ShoalError("Wrong number of parameters")
-    context.commits = False  # it only reads
+    context.announces_commit = False
     key = None if args.batch else parse_key(words.pop(0), "Bad key")
     remote = context.session.remote_named(words[0]) if words else None
     if key is None:

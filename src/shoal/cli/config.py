@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if args.show_origin is not None:
         return _show_origin(args.show_origin, args.for_file, context)
     if args.get is not None:
+        context.announces_commit = False
         value = _logged(_checked(args.get), logs)
         if value:
             context.out.line(value)

@@ -16,6 +16,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    context.commits = False  # it only reads
     objects, out = context.repository.objects, context.out
 
     def show(word: str) -> bool:

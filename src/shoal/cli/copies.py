@@ -19,6 +19,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if len(args.number) > 1:
         raise ShoalError("Specify a single number.")
     if not args.number:
+        context.announces_commit = False
         return _show(context)
     number = _read(args.number[0], context.command)
     logs = context.repository.logs

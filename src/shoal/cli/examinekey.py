@@ -22,6 +22,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    context.commits = False  # it only reads
     from shoal.annex.keyfields import key_fields, migrated, object_fields
     from shoal.values.backend import hash_name
 

@@ -26,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    context.commits = False  # it only reads
     if context.repository.is_bare and not args.branch:
         raise NoWorkTree
     context.out.lists = True

@@ -23,9 +23,11 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if context.command == "group" and args.list:
         if args.words:
             raise ShoalError("Cannot combine --list with other options")
+        context.announces_commit = False
         context.out.line(" ".join(sorted(set().union(*logs.groups().values()))))
         return 0
     if context.command == "group" and len(args.words) == 1:
+        context.announces_commit = False
         uuid = context.session.uuid_of(args.words[0])
         context.out.line(" ".join(sorted(logs.groups().get(uuid, ()))))
         return 0

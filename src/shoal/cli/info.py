@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from shoal.annex.names import BUILT_IN
 from shoal.cli.arguments import Parser, add_json
 from shoal.cli.context import Context
 from shoal.cli.output import Subject
@@ -88,8 +89,11 @@ def _show_item(word: str, info: Info, shown: _Shown, context: Context) -> None:
         found = [(e.path, key) for e, key in tree.keys_of(iter(tree.entries([path])))]
         return shown.show(f"info {word}", [word], info.of_directory(word, found))
     for settings in session.settings:
-        if settings.name == word:
-            return shown.show(f"info {word}", [word], info.of_remote(settings))
+        if word in (settings.name, settings.uuid):
+            return shown.show(f"info {settings.name}", [word], info.of_remote(settings))
+    for uuid, name in BUILT_IN.items():
+        if word in (name, uuid):
+            return shown.show(f"info {name}", [word], info.of_built_in(uuid))
     file = _file(word, context)
     if file is not None:
         stats = info.of_file(file)

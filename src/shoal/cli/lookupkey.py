@@ -19,6 +19,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    context.commits = False  # it only reads
     out, tree = context.out, None if args.ref else context.session.work_tree
 
     def show(word: str) -> bool:

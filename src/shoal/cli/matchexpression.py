@@ -32,6 +32,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    context.commits = False  # it only reads
     from shoal.annex.expressions import MissingData, compile_expression
     from shoal.annex.matchtree import Always
 

@@ -16,6 +16,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    context.commits = False  # it only reads
     if args.raw:
         context.out.line(shoal.__version__, end="")
         return 0

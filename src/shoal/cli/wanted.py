@@ -47,6 +47,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 
 def _show(name: str, context: Context) -> int:
+    context.announces_commit = False
     expression = _get(name, context)
     if context.out.json:
         context.out.record(
