@@ -90,9 +90,11 @@ class Names:
 
     def _with_name(self, uuid: UUID, text: str) -> str:
         name = self._name_of.get(uuid)
-        if name is None or not text:
-            return name or text
-        return f"[{name}]" if text == name else f"{text} [{name}]"
+        if name is None:
+            return text
+        if uuid not in self._descriptions:  # never described, not even by nothing
+            return name
+        return f"[{name}]" if text in ("", name) else f"{text} [{name}]"
 
     def _described(self, word: str) -> UUID:
         found = [uuid for uuid, text in self._descriptions.items() if text == word]

@@ -70,11 +70,11 @@ async def test_when_nobody_has_it_the_user_hears_who_might(client: Client) -> No
         assert not await Getting(network).run(Candidate(key), client.notes)
     assert client.notes.long_notes == [
         "Unable to access these remotes: a",
-        "Try making some of these remotes available:\n\tuuid-of-b -- [b]",
+        "Try making some of these remotes available:\n\tuuid-of-b -- b",
         "(Note that these git remotes have annex-ignore set: b)",
     ]
     assert client.notes.fields["wanted"] == [
-        {"description": "[b]", "here": False, "uuid": "uuid-of-b"}
+        {"description": "b", "here": False, "uuid": "uuid-of-b"}
     ]
     assert client.leftovers() == []
 

@@ -11,8 +11,8 @@ from shoal.values.uuid import UUID
 HERE, A, B, C, D = (UUID(word) for word in ("u-here", "u-a", "u-b", "u-c", "u-d"))
 NAMES = Names(
     HERE,
-    {HERE: "my repo", A: "a", B: "big disk", C: "twin", D: "twin"},
-    [("a", A), ("b", B), ("plain", None), ("new", UUID("u-new"))],
+    {HERE: "my repo", A: "a", B: "big disk", C: "twin", D: "twin", UUID("u-e"): ""},
+    [("a", A), ("b", B), ("plain", None), ("new", UUID("u-new")), ("e", UUID("u-e"))],
 )
 
 
@@ -66,7 +66,8 @@ def test_an_unknown_name_is_no_such_remote() -> None:
         (A, "u-a -- [a]", "[a]"),
         (B, "u-b -- big disk [b]", "big disk [b]"),
         (C, "u-c -- twin", "twin"),
-        (UUID("u-new"), "u-new -- [new]", "[new]"),
+        (UUID("u-new"), "u-new -- new", "new"),
+        (UUID("u-e"), "u-e -- [e]", "[e]"),
         (UUID("u-?"), "u-?", ""),
     ],
 )
