@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gateway import make_gateway
 from tests.support.world import World
 
-NODES = ("n1", "n2", "n3")
+NODES = ("node1", "node2", "node3")
 
 
 @dataclass
@@ -36,20 +37,11 @@ class Place:
 
 @pytest.fixture
 def place(world: World) -> Place:
-    gateway = world.make("gateway")
-    world.git(gateway, "commit", "-q", "--allow-empty", "-m", "start")
-    world.annex(gateway, "initcluster", "big", "the big one")
-    for name in NODES:
-        node = world.make(name)
-        world.git(gateway, "remote", "add", name, node)
-        world.git(gateway, "fetch", "-q", name)
-        world.git(gateway, "config", f"remote.{name}.annex-cluster-node", "big")
-    world.annex(gateway, "merge")
-    world.annex(gateway, "updatecluster")
+    gateway = make_gateway(world).path
     for name in NODES:
         world.annex(gateway, "group", name, "store")
         world.annex(gateway, "wanted", name, "fullybalanced=store:2")
-    world.annex(gateway, "maxsize", "n1", "100kB")
+    world.annex(gateway, "maxsize", "node1", "100kB")
     for name in "abcd":
         world.add(gateway, name, name.encode() * 1000)
     for name in NODES:
@@ -61,7 +53,8 @@ def place(world: World) -> Place:
 
 def test_all_is_well(place: Place) -> None:
     found = place.status()
-    assert (found["name"], found["description"], found["gateway"]) == ("big", "the big one", True)
+    assert (found["name"], found["gateway"]) == ("mycluster", True)
+    assert found["description"] == "cluster mycluster"
     assert (found["command"], found["input"], found["success"]) == ("cluster status", [], True)
     nodes = found["nodes"]
     assert isinstance(nodes, list)
@@ -105,7 +98,7 @@ def test_a_cluster_with_problems(place: Place) -> None:
 def test_a_node_that_hangs_is_down_and_fast_looks_at_no_keys(place: Place) -> None:
     """Reading from a pipe that nobody writes to is what a dead disk looks like."""
     place.world.git(place.gateway, "config", "shoal.node-answer-time", "2")
-    config = place.world.root / "n2" / ".git" / "config"
+    config = place.world.root / "node2" / ".git" / "config"
     config.unlink()
     os.mkfifo(config)
     found = place.status("--fast")
@@ -126,10 +119,10 @@ def test_why_a_file_is_where_it_is(place: Place) -> None:
     assert "group store: 2 wanted, 3 members, 3 candidates" in text
     assert "\nrebalance: nothing\nheal: nothing\n" in text
     assert place.shoal("cluster", "explain", key).splitlines()[0] == f"key: {key}"
-    found = place.json("cluster", "explain", "a", "big")
+    found = place.json("cluster", "explain", "a", "mycluster")
     nodes = found["nodes"]
     assert isinstance(nodes, list)
-    assert (found["command"], found["input"]) == ("cluster explain", ["a", "big"])
+    assert (found["command"], found["input"]) == ("cluster explain", ["a", "mycluster"])
     wanting = {node["name"] for node in nodes if node["wanted"]["matches"]}
     real = {n for n in NODES if "a\n" in place.world.annex(
         place.gateway, "find", "--want-get-by", n)}  # fmt: skip
@@ -157,7 +150,7 @@ def test_in_a_clone_that_is_no_gateway(place: Place) -> None:
     found = place.json("cluster", "status", cwd=client)
     nodes = found["nodes"]
     assert isinstance(nodes, list)
-    assert (found["name"], found["gateway"]) == ("big", False)
+    assert (found["name"], found["gateway"]) == ("mycluster", False)
     assert {(node["state"], node["why"]) for node in nodes} == {
         ("unknown", "not a remote of this repository")
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.support.gateway import make_gateway
 from tests.support.world import World
 
-NODES = ("n1", "n2", "n3")
+NODES = ("node1", "node2", "node3")
 
 
 def planned(world: World, gateway: Path, goal: str) -> dict[str, dict[str, set[str]]]:
@@ -30,16 +31,7 @@ def test_who_gets_and_loses_what(world: World) -> None:
     """Without limits of size, a rebalance copies what `--want-get-by` lists with --rebalance,
     and drops what `--want-drop-by` lists. Healing copies every key that is listed without it;
     but nodes decide in turn, so the second of two that lack the same copy does not get it."""
-    gateway = world.make("gateway")
-    world.git(gateway, "commit", "-q", "--allow-empty", "-m", "start")
-    world.annex(gateway, "initcluster", "big")
-    for name in NODES:
-        node = world.make(name)
-        world.git(gateway, "remote", "add", name, node)
-        world.git(gateway, "fetch", "-q", name)
-        world.git(gateway, "config", f"remote.{name}.annex-cluster-node", "big")
-    world.annex(gateway, "merge")
-    world.annex(gateway, "updatecluster")
+    gateway = make_gateway(world).path
     for name in NODES:
         world.annex(gateway, "group", name, "store")
         world.annex(gateway, "wanted", name, "balanced=store:2")

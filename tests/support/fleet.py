@@ -7,19 +7,23 @@ async with nodes.fleet() as fleet: ...
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from shoal.annex.matching import Candidate
 from shoal.annex.session import Session
 from shoal.errors import ShoalError
 from shoal.operations.apply import Step
 from shoal.operations.choosing import Cluster
+from shoal.operations.explaining import KeyView, view_key
 from shoal.operations.fleet import Fleet
+from shoal.operations.world import ClusterWorld
 from shoal.remotes.base import Remote
 from shoal.remotes.settings import RemoteSettings
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
+from tests.support.annexrepo import HERE
 from tests.support.client import Client, Notes
 from tests.support.fake_cluster import CLUSTER
 from tests.support.memory_remote import MemoryRemote
@@ -99,6 +103,19 @@ class FleetOfThree:
     def give(self, content: bytes, *nodes: MemoryRemote) -> Key:
         """Let nodes have a content, and the log know it; give its key."""
         return self.client.give(content, *nodes)
+
+    def put_in_group(self, expression: str) -> None:
+        """Put all nodes into the group g, and let them want something."""
+        logs = self.client.repository.logs
+        for node in (A, B, C):
+            logs.set_groups(node, ["g"])
+            logs.set_wanted(node, expression)
+
+    def view(self, key: Key, answers: Mapping[UUID, bool | ShoalError] | None = None) -> KeyView:
+        """Explain a key, with what nodes said themselves."""
+        with closing(Session(self.client.repository)) as session:
+            world = ClusterWorld(session, self.cluster(), {A, B, C, HERE})
+            return view_key(session, self.cluster(), world, Candidate(key), answers or {})
 
     def close(self) -> None:
         self.client.close()

@@ -9,14 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shoal.annex.matching import Candidate
 from shoal.annex.session import Session
 from shoal.cli.keyview import record_of, text_of
-from shoal.errors import RemoteUnavailable, ShoalError
-from shoal.operations.explaining import KeyView, view_key
-from shoal.operations.world import ClusterWorld
-from shoal.values.key import Key
-from shoal.values.uuid import UUID
+from shoal.errors import RemoteUnavailable
+from shoal.operations.explaining import KeyView
 from tests.support.annexrepo import HERE, git
 from tests.support.fleet import A, B, C, FleetOfThree
 
@@ -28,24 +24,9 @@ def three(tmp_path: Path) -> Iterator[FleetOfThree]:
     fleet.close()
 
 
-def view(
-    three: FleetOfThree, key: Key, answers: dict[UUID, bool | ShoalError] | None = None
-) -> KeyView:
-    with closing(Session(three.client.repository)) as session:
-        world = ClusterWorld(session, three.cluster(), {A, B, C, HERE})
-        return view_key(session, three.cluster(), world, Candidate(key), answers or {})
-
-
 def text(three: FleetOfThree, found: KeyView) -> str:
     with closing(Session(three.client.repository)) as session:
         return "\n".join(text_of(found, session.names))
-
-
-def in_group(three: FleetOfThree, expression: str) -> None:
-    logs = three.client.repository.logs
-    for node in (A, B, C):
-        logs.set_groups(node, ["g"])
-        logs.set_wanted(node, expression)
 
 
 def test_who_has_it_and_who_wants_it(three: FleetOfThree) -> None:
@@ -54,7 +35,7 @@ def test_who_has_it_and_who_wants_it(three: FleetOfThree) -> None:
     logs.set_required(C, "anything")
     key = three.give(b"three", three.a)
     logs.set_location(key, HERE, True)
-    shown = text(three, view(three, key))
+    shown = text(three, three.view(key))
     assert shown.startswith(f"key: {key}\nsize: 5 B\ncopies: 1 wanted, never fewer than 1\n")
     assert "also in: here [here]\n" in shown
     assert "a: has it, by the log; holds 5 B" in shown
@@ -66,7 +47,7 @@ def test_who_has_it_and_who_wants_it(three: FleetOfThree) -> None:
 def test_what_would_be_done(three: FleetOfThree) -> None:
     three.client.repository.logs.set_wanted(A, "nothing")
     three.client.repository.logs.set_wanted(C, "nothing")
-    shown = text(three, view(three, three.give(b"three", three.a)))
+    shown = text(three, three.view(three.give(b"three", three.a)))
     assert "an upload: to b\n" in shown
     assert "rebalance: copy to b; drop from a (wanted by b, not wanted by a)\n" in shown
     assert "heal: copy to b (wanted by b)\n" in shown
@@ -81,18 +62,18 @@ def test_an_upload_of_what_nobody_wants(three: FleetOfThree) -> None:
     for policy, said in (("all", "to a, b, c"), ("one", "to a"), ("none", "refused")):
         git(top, "config", "shoal.unwanted", policy)
         three.client.repository.config.reload()
-        assert f"no node wants it; {said} (git config" in text(three, view(three, key))
+        assert f"no node wants it; {said} (git config" in text(three, three.view(key))
     three.client.log(key, three.b, present=True)
-    assert "nowhere, no other node wants it; it is on b" in text(three, view(three, key))
+    assert "nowhere, no other node wants it; it is on b" in text(three, three.view(key))
 
 
 def test_the_ranking_of_balanced_nodes(three: FleetOfThree) -> None:
-    in_group(three, "balanced=g:1")
+    three.put_in_group("balanced=g:1")
     key = three.give(b"three")
-    [chosen] = view(three, key).put.nodes
+    [chosen] = three.view(key).put.nodes
     wrong = next(node for node in (A, B, C) if node != chosen)
     three.client.repository.logs.set_location(key, wrong, True)
-    shown = text(three, view(three, key))
+    shown = text(three, three.view(key))
     assert "by a rebalance it does not belong here: balanced=g:1[FALSE]" in shown
     assert shown.count("group g: 1 wanted, 3 members, 3 candidates") == 1
     assert "  1* " in shown
@@ -100,9 +81,9 @@ def test_the_ranking_of_balanced_nodes(three: FleetOfThree) -> None:
 
 
 def test_a_full_member_is_no_candidate(three: FleetOfThree) -> None:
-    in_group(three, "fullybalanced=g:3")
+    three.put_in_group("fullybalanced=g:3")
     three.client.repository.logs.set_max_size(A, 4)
-    shown = text(three, view(three, three.give(b"three")))
+    shown = text(three, three.view(three.give(b"three")))
     assert "group g: 3 wanted, 3 members, 2 candidates" in shown
     assert "  -            0 B      4 B  100%  a" in shown
 
@@ -110,7 +91,7 @@ def test_a_full_member_is_no_candidate(three: FleetOfThree) -> None:
 def test_what_nodes_said_themselves(three: FleetOfThree) -> None:
     key = three.give(b"three", three.a, three.b)
     gone = RemoteUnavailable("c", "the disk is gone")
-    shown = text(three, view(three, key, {A: True, B: False, C: gone}))
+    shown = text(three, three.view(key, {A: True, B: False, C: gone}))
     assert "a: has it, it said so; " in shown
     assert "b: has it by the log, but it said no; " in shown
     assert "c: does not have it by the log; cannot be asked (the disk is gone); " in shown
@@ -118,15 +99,15 @@ def test_what_nodes_said_themselves(three: FleetOfThree) -> None:
 
 def test_an_unstable_expression_is_named(three: FleetOfThree) -> None:
     three.client.repository.logs.set_wanted(A, "not present")
-    shown = text(three, view(three, three.give(b"three")))
+    shown = text(three, three.view(three.give(b"three")))
     assert "present[FALSE] (not used: present must not be negated)" in shown
 
 
 def test_the_same_for_programs(three: FleetOfThree) -> None:
-    in_group(three, "balanced=g:1 and not copies=5")
+    three.put_in_group("balanced=g:1 and not copies=5")
     key = three.give(b"three", three.a)
     with closing(Session(three.client.repository)) as session:
-        record = json.loads(json.dumps(record_of(view(three, key, {A: True}), session.names)))
+        record = json.loads(json.dumps(record_of(three.view(key, {A: True}), session.names)))
     assert (record["key"], record["bytesize"], record["numcopies"]) == (str(key), 5, 1)
     assert [(n["name"], n["logged"], n["asked"], n["present"]) for n in record["nodes"]] == [
         ("a", True, True, True), ("b", False, False, None), ("c", False, False, None),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from shoal.git.repository import Repository
 from shoal.operations.apply import Applier, Pace, Tally
@@ -17,13 +14,6 @@ from shoal.values.uuid import UUID
 from tests.support.fleet import A, B, C, FleetOfThree, Shows
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    nodes = FleetOfThree(tmp_path)
-    yield nodes
-    nodes.close()
 
 
 def plan(key: Key, to: tuple[UUID, ...] = (), drop: tuple[UUID, ...] = ()) -> KeyPlan:

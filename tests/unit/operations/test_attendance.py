@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +13,6 @@ from shoal.operations.probing import Health, State
 from shoal.values.uuid import UUID
 from tests.support.fleet import A, B, C, FleetOfThree
 from tests.support.loop import in_loop
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    fleet = FleetOfThree(tmp_path)
-    yield fleet
-    fleet.close()
 
 
 @dataclass

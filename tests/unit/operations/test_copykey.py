@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from shoal.errors import NotEnoughSpace, TransferInProgress
 from shoal.operations.copykey import Copied, KeyCopy
 from shoal.operations.pace import Throttle
@@ -15,13 +10,6 @@ from tests.support.fleet import A, B, C, FleetOfThree
 from tests.support.loop import in_loop
 
 CONTENT = b"some content " * 1000
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    nodes = FleetOfThree(tmp_path)
-    yield nodes
-    nodes.close()
 
 
 async def copied(three: FleetOfThree, key: Key, *targets: str) -> Copied:

@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from shoal.annex.matching import Candidate
 from shoal.annex.session import Session
-from shoal.errors import ShoalError
 from shoal.operations.drain import mark
-from shoal.operations.explaining import KeyView, Put, view_key
+from shoal.operations.explaining import Put, view_key
 from shoal.operations.plan import Goal, KeyPlan
 from shoal.operations.world import ClusterWorld
-from shoal.values.key import Key
-from shoal.values.uuid import UUID
 from tests.support.annexrepo import HERE, git
 from tests.support.fleet import A, B, C, FleetOfThree
 
 
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    fleet = FleetOfThree(tmp_path)
-    yield fleet
-    fleet.close()
-
-
-def view(
-    three: FleetOfThree, key: Key, answers: dict[UUID, bool | ShoalError] | None = None
-) -> KeyView:
-    with closing(Session(three.client.repository)) as session:
-        world = ClusterWorld(session, three.cluster(), {A, B, C, HERE})
-        return view_key(session, three.cluster(), world, Candidate(key), answers or {})
-
-
-def in_group(three: FleetOfThree, expression: str) -> None:
-    logs = three.client.repository.logs
-    for node in (A, B, C):
-        logs.set_groups(node, ["g"])
-        logs.set_wanted(node, expression)
-
-
 def test_an_upload_does_not_go_to_a_node_without_room(three: FleetOfThree) -> None:
     three.client.repository.logs.set_max_size(A, 4)
-    assert view(three, three.give(b"three")).put == Put((B, C), "wanted")
+    assert three.view(three.give(b"three")).put == Put((B, C), "wanted")
 
 
 def test_an_upload_is_refused_when_all_that_want_it_are_full(three: FleetOfThree) -> None:
@@ -54,15 +26,15 @@ def test_an_upload_is_refused_when_all_that_want_it_are_full(three: FleetOfThree
     key = three.give(b"three")
     for node in (A, B, C):
         logs.set_wanted(node, "nothing")
-    assert view(three, key).put == Put((A, B, C), "unwanted")
+    assert three.view(key).put == Put((A, B, C), "unwanted")
     logs.set_max_size(A, 4)
-    assert view(three, key).put == Put((B, C), "unwanted")
+    assert three.view(key).put == Put((B, C), "unwanted")
     logs.set_wanted(A, "anything")
-    assert view(three, key).put == Put((), "full")
+    assert three.view(key).put == Put((), "full")
     three.client.repository.config.set("shoal.full", "store")
-    assert view(three, key).put == Put((A,), "wanted")
+    assert three.view(key).put == Put((A,), "wanted")
     mark(logs, A)
-    assert view(three, key).put == Put((B, C), "unwanted")
+    assert three.view(key).put == Put((B, C), "unwanted")
 
 
 def test_who_has_it_and_who_wants_it(three: FleetOfThree) -> None:
@@ -71,7 +43,7 @@ def test_who_has_it_and_who_wants_it(three: FleetOfThree) -> None:
     logs.set_required(C, "anything")
     key = three.give(b"three", three.a)
     logs.set_location(key, HERE, True)
-    found = view(three, key)
+    found = three.view(key)
     assert [(node.name, node.is_logged) for node in found.nodes] == [
         ("a", True), ("b", False), ("c", False),
     ]  # fmt: skip
@@ -85,7 +57,7 @@ def test_what_would_be_done(three: FleetOfThree) -> None:
     three.client.repository.logs.set_wanted(A, "nothing")
     three.client.repository.logs.set_wanted(C, "nothing")
     key = three.give(b"three", three.a)
-    found = view(three, key)
+    found = three.view(key)
     assert found.put == Put((B,), "wanted")
     assert found.plans[Goal.REBALANCE] == KeyPlan(key, (B,), (A,), "wanted by b, not wanted by a")
     assert found.plans[Goal.HEAL] == KeyPlan(key, (B,), (), "wanted by b")
@@ -100,18 +72,18 @@ def test_an_upload_of_what_nobody_wants(three: FleetOfThree) -> None:
     for policy, nodes in (("all", (A, B, C)), ("one", (A,)), ("none", ())):
         git(top, "config", "shoal.unwanted", policy)
         three.client.repository.config.reload()
-        assert view(three, key).put == Put(nodes, "unwanted")
+        assert three.view(key).put == Put(nodes, "unwanted")
     three.client.log(key, three.b, present=True)
-    assert view(three, key).put == Put((B,), "already there")
+    assert three.view(key).put == Put((B,), "already there")
 
 
 def test_the_ranking_of_balanced_nodes(three: FleetOfThree) -> None:
-    in_group(three, "balanced=g:1")
+    three.put_in_group("balanced=g:1")
     key = three.give(b"three")
-    [chosen] = view(three, key).put.nodes
+    [chosen] = three.view(key).put.nodes
     wrong = next(node for node in (A, B, C) if node != chosen)
     three.client.repository.logs.set_location(key, wrong, True)
-    found = view(three, key)
+    found = three.view(key)
     by_node = {node.uuid: node for node in found.nodes}
     assert by_node[wrong].now.matches  # it keeps what it has
     assert not by_node[chosen].now.matches  # enough copies are in the group

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import UUID
 from tests.support.fleet import A, B, C, FleetOfThree
 from tests.support.loop import in_loop
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    nodes = FleetOfThree(tmp_path)
-    yield nodes
-    nodes.close()
 
 
 @in_loop

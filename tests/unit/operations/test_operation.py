@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from shoal.operations.apply import Pace, Tally
 from shoal.operations.attendance import Attendance
@@ -20,13 +17,6 @@ from shoal.values.uuid import UUID
 from tests.support.fleet import A, B, C, FleetOfThree, Shows
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    nodes = FleetOfThree(tmp_path)
-    yield nodes
-    nodes.close()
 
 
 class _Busy(MemoryRemote):

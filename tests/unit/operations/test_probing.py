@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from shoal.errors import NoSuchRemote, RemoteUnavailable
 from shoal.operations.probing import Health, State, holders, look_around, probe, up
@@ -15,13 +12,6 @@ from tests.support.fleet import A, B, C, FleetOfThree
 from tests.support.loop import in_loop
 
 ELSEWHERE = UUID("dddddddd-0000-4000-8000-000000000000")
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    fleet = FleetOfThree(tmp_path)
-    yield fleet
-    fleet.close()
 
 
 @in_loop

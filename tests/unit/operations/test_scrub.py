@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-import pytest
 
 from shoal.operations.apply import Pace
 from shoal.operations.attendance import Attendance
@@ -25,13 +23,6 @@ from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote, content_from
 
 CONTENT = b"scrubbed " * 1000
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    nodes = FleetOfThree(tmp_path)
-    yield nodes
-    nodes.close()
 
 
 async def scrubbed(

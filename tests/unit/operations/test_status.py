@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-
-import pytest
 
 from shoal.annex.session import Session
 from shoal.logs.trust import TrustLevel
@@ -17,13 +13,6 @@ from shoal.operations.survey import inspect
 from shoal.operations.world import ClusterWorld
 from shoal.values.uuid import UUID
 from tests.support.fleet import A, B, C, FleetOfThree
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    fleet = FleetOfThree(tmp_path)
-    yield fleet
-    fleet.close()
 
 
 def status(three: FleetOfThree, health: dict[UUID, Health], *, fast: bool = False) -> ClusterStatus:

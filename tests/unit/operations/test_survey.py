@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from shoal.annex.session import Session
 from shoal.logs import location
@@ -20,13 +17,6 @@ from tests.support.annexrepo import HERE, git
 from tests.support.fleet import A, B, C, FleetOfThree
 
 LAPTOP = UUID("dddddddd-0000-4000-8000-000000000000")
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[FleetOfThree]:
-    fleet = FleetOfThree(tmp_path)
-    yield fleet
-    fleet.close()
 
 
 def world(session: Session, three: FleetOfThree, *down: UUID) -> ClusterWorld:
