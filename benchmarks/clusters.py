@@ -51,6 +51,10 @@ class Cluster:
     uuid: str
     nodes: tuple[str, ...]
 
+    def object_file(self, key: str) -> Path:
+        """Give the file in which the first node keeps the content of `key`."""
+        return next(self.gateway.parent.glob(f"node1/annex/objects/*/*/{key}/{key}"))
+
 
 def make_cluster(root: Path, nodes: int) -> Cluster:
     """Make a cluster of `nodes` bare repositories with the real git-annex."""

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from benchmarks.clusters import Cluster, Server, awake, make_cluster, serve, use_home
 from benchmarks.http_load import Connection, request_bytes, run_requests
+from benchmarks.yardsticks import nginx_get
 
 PROGRAMS = ("git-annex", "shoal")
 CONNECTIONS = (1, 16, 256)
@@ -122,6 +123,9 @@ def large_object(case: Case, file: Path, key: str) -> None:
     case.add("GET one large object", best, "MB/s")
     used, before = case.server.cpu_seconds(), used
     case.add("  processor time, GET", (used - before) / 3e-9 / size, "s/GB")
+    served = nginx_get(file.parent, case.cluster.object_file(key))
+    if served is not None:
+        case.add("  the same file from nginx", served, "MB/s")
     waits = sorted(_first_byte(case, case.url(f"key/{key}")) for _ in range(10))
     case.add("first byte of a large GET", waits[len(waits) // 2] * 1e3, "ms")
 
