@@ -24,13 +24,11 @@ from shoal.gateway import outcome, select
 from shoal.gateway.download import ClusterDownload
 from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience, uninterrupted
-from shoal.gateway.placing import Placing
 from shoal.gateway.reach import Reach, ReachRecords
 from shoal.gateway.reading import Reading
 from shoal.gateway.records import Records, soon
 from shoal.gateway.select import Full, Unwanted
 from shoal.gateway.topology import Route, Router, Topology, is_repository
-from shoal.gateway.upload import ClusterUpload
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -293,6 +291,9 @@ class ClusterRemote(Remote):
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
         """AlreadyPresent when nodes say so and none takes the content; they are listed."""
+        from shoal.gateway.placing import Placing  # not for those who only look or read
+        from shoal.gateway.upload import ClusterUpload
+
         reach = self._reach(caller)
         theirs, records = self._caller(caller), self._records_of(reach)
         placing = Placing(reach.nodes, records, key, file, theirs, full=self._full)
@@ -333,6 +334,9 @@ class ClusterRemote(Remote):
     async def _store_whole(
         self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
     ) -> StoreResult | AlreadyPresent:
+        from shoal.gateway.placing import Placing
+        from shoal.gateway.upload import ClusterUpload
+
         reach = self._reach(caller)
         theirs, records = self._caller(caller), self._records_of(reach)
         placing = Placing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
@@ -10,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from shoal.errors import ShoalError
-from shoal.gateway.choosing import Placed, Room, choosing
 from shoal.gateway.patience import uninterrupted
 from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait, without_waiting
 from shoal.remotes.shortwork import Lane
@@ -18,7 +18,8 @@ from shoal.values.key import Key
 from shoal.values.uuid import UUID, is_cluster_uuid
 
 if TYPE_CHECKING:
-    from shoal.gateway.choosing import Choosing
+    from shoal.gateway.choosing import Choosing, Placed, Room
+    from shoal.git.preferences import Preferences
     from shoal.git.repository import Repository
 
 
@@ -58,6 +59,8 @@ async def _at_once_or_in_thread(lane: Lane, work: Callable[[], T]) -> T:
 async def room_for(key: Key, node: UUID, records: Records) -> AsyncIterator[None]:
     """Have room reserved for a key in a node, whether it is too much or not, while the context
     is open and the location log does not say that the key is there."""
+    from shoal.gateway.choosing import Placed
+
     rooms: list[Room | None] = []
 
     def reserve() -> None:
@@ -112,11 +115,12 @@ class RepositoryRecords:
 
     def __init__(self, repository: Repository, changed: Callable[[], None]) -> None:
         from shoal.git.mounts import is_on_local_disk
-        from shoal.git.preferences import Preferences
 
+        self._repository = repository
         self._logs = repository.logs
         self._answers_quickly = is_on_local_disk(repository.common_dir)
-        self._preferences = Preferences(repository)
+        self._preferences: Preferences | None = None
+        self._lock = threading.Lock()
         self._changed = changed
         self._found: deque[tuple[Key, UUID]] = deque()
         self._comparing: asyncio.Task[None] | None = None
@@ -157,6 +161,12 @@ class RepositoryRecords:
                     self.record(key, [node], [])
 
     def choosing(self, nodes: Collection[UUID], placed: Placed) -> AbstractContextManager[Choosing]:
+        from shoal.gateway.choosing import choosing
+        from shoal.git.preferences import Preferences
+
+        with self._lock:
+            if self._preferences is None:
+                self._preferences = Preferences(self._repository)
         return choosing(self._preferences, nodes, placed)
 
     def record(self, key: Key, present: Collection[UUID], missing: Collection[UUID]) -> None:
@@ -174,7 +184,7 @@ class RepositoryRecords:
         """Where there must be no waiting, nothing may be left to be waited for in the block."""
         if not must_not_wait():
             return nullcontext()
-        if self._preferences.sizes.is_reserving:  # also in a database, which others use
+        if self._repository.sizes.is_reserving:  # also in a database, which others use
             about_to_wait()
         return self._logs.ready_to_set(key, repository)
 

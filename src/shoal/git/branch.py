@@ -29,6 +29,7 @@ from shoal.values.uuid import UUID
 if TYPE_CHECKING:
     from shoal.git.index import BranchIndex
     from shoal.git.repository import Repository
+    from shoal.git.siblings import Sibling, Siblings
     from shoal.logs.transitions import Transition
 
 # What only merging and committing need is imported there: most commands just read.
@@ -346,27 +347,35 @@ class AnnexBranch:
         with self._lock:
             siblings = dict(self._refs.siblings())
             tip = self._refs.tip()
-        unmerged = []
         enabled = self._repository.config.get_bool("annex.merge-annex-branches", True)
         if enabled and siblings and siblings != self._merged:
-            from shoal.git.lockdown import is_locked, without_refused
-            from shoal.git.merging import Merging
+            from shoal.git.siblings import Siblings
 
-            merging = Merging(self._repository, siblings)
-            unmerged = merging.find_unmerged(tip)
-            repository = self._repository
-            if unmerged and is_locked(repository):
-                refs = {one.ref: one.commit for one in unmerged}
-                allowed = without_refused(repository, refs, self._refused)
-                unmerged = [one for one in unmerged if one.ref in allowed]
-            if unmerged and not (repository.is_writable and repository.is_initialised):
-                self._settle(siblings, tuple(one.commit for one in unmerged))
-                return True
-            if unmerged:
-                with self.locked_index() as index:
-                    index.mending(lambda: merging.merge(index, self.journal, unmerged))
-                self.run_hook()
+            others = Siblings(self._repository, siblings)
+            if unmerged := others.find_unmerged(tip):
+                return self._merge(others, unmerged)
         self._settle(siblings, ())
+        return False
+
+    def _merge(self, others: Siblings, unmerged: Sequence[Sibling]) -> bool:
+        """Merge those that may be; tell whether there was anything to merge."""
+        from shoal.git.lockdown import is_locked, without_refused
+        from shoal.git.merging import Merging
+
+        repository = self._repository
+        if is_locked(repository):
+            refs = {one.ref: one.commit for one in unmerged}
+            allowed = without_refused(repository, refs, self._refused)
+            unmerged = [one for one in unmerged if one.ref in allowed]
+        if unmerged and not (repository.is_writable and repository.is_initialised):
+            self._settle(dict(others.refs), tuple(one.commit for one in unmerged))
+            return True
+        if unmerged:
+            merging = Merging(repository, others)
+            with self.locked_index() as index:
+                index.mending(lambda: merging.merge(index, self.journal, unmerged))
+            self.run_hook()
+        self._settle(dict(others.refs), ())
         return bool(unmerged)
 
     def refresh(self) -> bool:

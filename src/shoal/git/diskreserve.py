@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 from shoal.errors import NotEnoughSpace
 from shoal.git.transfers import TransferLog
-from shoal.values.humansize import rough_size
 from shoal.values.key import Key
-from shoal.values.size import parse_size
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -29,6 +27,8 @@ def parse_reserve(value: str | None) -> int:
     """Read annex.diskreserve, in bytes; what is no size means the default."""
     if value is None:
         return DEFAULT_RESERVE
+    from shoal.values.size import parse_size
+
     try:
         return parse_size(value)
     except ValueError:
@@ -74,6 +74,8 @@ def check_reserve(
     to_come = transfers.bytes_to_come(key)
     missing = needed + to_come - free_bytes(annex_dir)
     if missing > 0:
+        from shoal.values.humansize import rough_size
+
         raise NotEnoughSpace(
             f"not enough free space, need {rough_size(missing, decimals=2)} more",
             hint="use --force to override this check or adjust annex.diskreserve",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from shoal.git.repository import Repository
 from shoal.logs.proxy import Proxied
 from shoal.values.uuid import UUID
 from tests.support.annexrepo import key_of, make_annex
+from tests.support.quick_cluster import CLUSTER, make_cluster
 from tests.support.wait import wait_until
+from tests.support.world import World
 
 HEAVY = {"asyncio", "dataclasses", "inspect", "logging", "ssl", "tempfile", "json", "sqlite3"}
 UNNEEDED = {"shoal.git.annexlogs", "shoal.git.branch", "shoal.server.p2p_session"}
@@ -22,10 +25,12 @@ SHELL = (
 )
 
 
-def converse(repository: Path, *lines: str) -> tuple[list[str], set[str]]:
+def converse(
+    repository: Path, *lines: str, options: Sequence[str] = ()
+) -> tuple[list[str], set[str]]:
     """Say all lines at once; give what is answered, and the modules that were imported."""
     done = subprocess.run(
-        [sys.executable, "-I", "-c", SHELL, "p2pstdio", repository, "client"],
+        [sys.executable, "-I", "-c", SHELL, "p2pstdio", repository, "client", *options],
         input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.splitlines()[1:], set(done.stderr.splitlines()[-1].split())
@@ -119,6 +124,20 @@ def test_a_cluster_is_greeted_for_before_the_gateway_is_imported(annex: Path) ->
     greeting, modules = done.stdout.splitlines()
     assert greeting == f"AUTH-SUCCESS {cluster}"
     assert {"asyncio", "logging", "shoal.gateway.served"} & set(modules.split()) == set()
+
+
+def test_who_asks_a_cluster_does_not_wait_for_what_decides_about_uploads(world: World) -> None:
+    """Nor for what merges, when there is another git-annex branch and all of it is merged."""
+    gateway = make_cluster(world)
+    world.git(gateway.path, "update-ref", "refs/remotes/node1/git-annex", "git-annex")
+    answers, modules = converse(
+        gateway.path, "VERSION 4", f"CHECKPRESENT {KEY}", options=["--uuid", CLUSTER]
+    )
+    assert answers == ["VERSION 4", "FAILURE"]
+    assert "shoal.gateway.cluster" in modules
+    unneeded = {"shoal.gateway.placing", "shoal.gateway.choosing", "shoal.git.merging"}
+    unneeded |= {"shoal.git.lockdown", "shoal.preferred.expr", "shoal.values.size"}
+    assert modules & unneeded == set()
 
 
 def test_what_a_silent_client_will_need_is_imported_meanwhile(annex: Path) -> None:
