@@ -20,7 +20,7 @@ for word; do
 done
 test "$known" || exit 255
 echo "$command" >> {log}
-test "$known" = server && exec shoal-shell -c "$command"
+test "$known" = server && exec {server} "$command"
 exec sh -c "$command"
 """
 
@@ -36,9 +36,10 @@ class Ssh:
     def log(self) -> Path:
         return self.world.root / "ssh.log"
 
-    def install(self) -> None:
+    def install(self, server: str = "shoal-shell -c") -> None:
+        """`server` runs a command at the host of this name."""
         script = self.world.root / "ssh"
-        script.write_text(_SSH.format(log=self.log))
+        script.write_text(_SSH.format(log=self.log, server=server))
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         self.monkeypatch.setenv("GIT_SSH_COMMAND", str(script))
         self.monkeypatch.setenv("GIT_ANNEX_USE_GIT_SSH", "1")

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,7 @@ from tests.support.world import World
 _SSHD = "/usr/sbin/sshd"
 _NEEDED = Path("/run/sshd")  # sshd of the superuser does not start without this directory
 _KEPT = ("HOME", "PATH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "LC_ALL")
-_SHELLS = {"shoal": "shoal-shell", "real": "git-annex-shell"}
+_SHELLS = {"shoal": "shoal-shell -c", "real": "git-annex-shell -c"}
 
 _SERVER = """\
 Port {port}
@@ -70,8 +71,12 @@ printf '%s\\n' "$SSH_ORIGINAL_COMMAND" >> {log}
 class Sshd:
     """A running server; clients in this environment find it by the names above."""
 
-    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, shells: Mapping[str, str] = _SHELLS
+    ) -> None:
+        """`shells` run a command, by the name that a client connects to."""
         self.world = world
+        self._shells = shells
         self.monkeypatch = monkeypatch
         self.directory = world.root / "sshd"
         self.directory.mkdir(mode=0o700)
@@ -80,8 +85,8 @@ class Sshd:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        self._install_client()  # before the logins are made: what they run may use ssh, too
         self._make_keys()
-        self._install_client()
         settings = self.directory / "sshd_config"
         settings.write_text(_SERVER.format(port=self.port, directory=self.directory))
         if os.geteuid() == 0:
@@ -113,7 +118,7 @@ class Sshd:
 
     def _make_keys(self) -> None:
         known = []
-        for name in ("host", "other", *_SHELLS, "none", "stranger", "changed", "closed"):
+        for name in ("host", "other", *self._shells, "none", "stranger", "changed", "closed"):
             path = self.directory / name
             self.world.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path)
             login = self._login(name)
@@ -126,10 +131,10 @@ class Sshd:
 
     def _login(self, name: str) -> Path | None:
         """Make what is run for the owner of a key; None for a key that opens nothing."""
-        if name not in _SHELLS and name != "none":
+        if name not in self._shells and name != "none":
             return None
-        shell = _SHELLS.get(name)
-        run = "exit 127" if shell is None else f'exec {shell} -c "$SSH_ORIGINAL_COMMAND"'
+        shell = self._shells.get(name)
+        run = "exit 127" if shell is None else f'exec {shell} "$SSH_ORIGINAL_COMMAND"'
         environment = "\n".join(
             f"export {key}={shlex.quote(os.environ[key])}" for key in _KEPT if key in os.environ
         )
