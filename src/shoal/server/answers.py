@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 
 from aiohttp import web
 from multidict import CIMultiDict, istr
@@ -39,6 +40,11 @@ def present_at_once(present: bool) -> bytes:
     return _head(JSON_TYPE, len(body), "", int(time.time())) + body
 
 
+def stored_at_once(body: bytes) -> bytes:
+    """Give the whole answer to a put, headers and all."""
+    return _head(JSON_TYPE, len(body), "", int(time.time())) + body
+
+
 def content_at_once(content: bytes, *, ranges: bool) -> bytes:
     """Give the whole answer with some content. `ranges`: parts of it may be asked for."""
     accepts = "Accept-Ranges: bytes\r\n" if ranges else ""
@@ -47,11 +53,20 @@ def content_at_once(content: bytes, *, ranges: bool) -> bytes:
     return _head(BYTES_TYPE, length, more, int(time.time())) + content
 
 
+def error_at_once(status: int, text: str, *, reason: str | None = None) -> bytes:
+    """Give the whole answer that plain_answer() gives to a request that went wrong."""
+    body = text.encode("utf-8", "replace")
+    first = f"{status} {reason or HTTPStatus(status).phrase}"
+    return _head(TEXT_TYPE, len(body), "", int(time.time()), first) + body
+
+
 @lru_cache(maxsize=64)
-def _head(content_type: str, length: int, more_headers: str, now: int) -> bytes:
+def _head(
+    content_type: str, length: int, more_headers: str, now: int, status: str = "200 OK"
+) -> bytes:
     """Give all before the body of `length` bytes; `now` is in seconds of Unix time."""
     return (
-        f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nServer: {SERVER}\r\n{more_headers}"
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nServer: {SERVER}\r\n{more_headers}"
         f"Content-Length: {length}\r\nDate: {formatdate(now, usegmt=True)}\r\n\r\n"
     ).encode("ascii")
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 
-from shoal.errors import KeyNotPresent, ShoalError
+from shoal.errors import ShoalError
 from shoal.p2phttp.codec import (
     BYTES_TYPE,
     JSON_TYPE,
@@ -30,16 +31,22 @@ from shoal.p2phttp.codec import (
 from shoal.p2phttp.routes import BadRequest, Endpoint, Request, parse_request
 from shoal.remotes.base import AlreadyPresent, Caller, Remote
 from shoal.remotes.content import AT_ONCE
-from shoal.server.answers import content_at_once, json_answer, plain_answer, present_at_once
+from shoal.server.answers import (
+    content_at_once,
+    error_at_once,
+    json_answer,
+    plain_answer,
+    present_at_once,
+)
 from shoal.server.downloads import send_key
 from shoal.server.githttp import GitHttp
 from shoal.server.http import Later, send_and_drop_the_rest
 from shoal.server.locks import LockRegistry
-from shoal.server.messages import complain, public_reason, public_status, public_text
+from shoal.server.messages import complain, complain_of, public_reason, public_status, public_text
 from shoal.server.options import Limits
 from shoal.server.permissions import Denied, Permissions
 from shoal.server.target import Directory, Target
-from shoal.server.uploads import Uploads, receive_key
+from shoal.server.uploads import Uploads, may_be_put_soon, put_soon, receive_key
 from shoal.values.key import Key
 
 _Tell = Callable[[bytes | None], None]
@@ -62,6 +69,7 @@ class App:
         self._permissions = permissions
         self._limits = limits
         self._uploads = Uploads(limits)
+        self._putting: set[asyncio.Task[None]] = set()
         self.locks = LockRegistry(limits.locked_files)
         self._ending = False
         self._running = 0  # requests that are being answered; those that keep a lock left out
@@ -92,8 +100,7 @@ class App:
         except ConnectionError:
             raise
         except (ShoalError, OSError) as error:
-            if not isinstance(error, KeyNotPresent):
-                complain(f"{request.method} {request.raw_path[:500]}: {error}")
+            complain_of(f"{request.method} {request.raw_path}", error)
             reason = public_reason(error)
             return plain_answer(public_status(error), public_text(error), reason=reason)
 
@@ -102,12 +109,13 @@ class App:
         method: str,
         target: str,
         headers: Mapping[str, str],
+        body: bytes,
         tell: Callable[[bytes | None], None],
         *,
         encrypted: bool,
     ) -> bytes | Later | None:
-        """Answer a request without a body when nothing needs to be waited for, or only a short
-        question to another machine; else None.
+        """Answer a request when nothing needs to be waited for, or only a short question to
+        another machine, or the storing of a small content; else None.
 
         The most frequent requests are like this: whether a key is there, and small content.
         All that is refused or goes wrong is left to answer().
@@ -122,6 +130,11 @@ class App:
             self._check(asked, headers, encrypted=encrypted)
         except (BadRequest, Denied):
             return None
+        if asked.endpoint is Endpoint.PUT:
+            put = partial(self._put_soon, f"{method} {target}", headers, body)
+            return self._later(put, asked, found, tell)
+        if body:
+            return None
         if asked.endpoint is Endpoint.CHECK_PRESENT:
             present = found.remote.present_at_once(_key(asked), caller=_caller(asked))
             if present is not None:
@@ -134,12 +147,12 @@ class App:
 
     def _later(
         self,
-        begin: Callable[[Request, Remote, _Tell], bool],
+        begin: Callable[[Request, Target, _Tell], bool],
         asked: Request,
         target: Target,
         tell: _Tell,
     ) -> Later | None:
-        """Begin to ask another machine; None when that cannot be done now."""
+        """Begin what takes a moment; None when that cannot be done now."""
 
         def told(answer: bytes | None) -> None:
             target.site.users -= 1
@@ -148,11 +161,42 @@ class App:
             finally:
                 self._end()
 
-        if not begin(asked, target.remote, told):
+        if not begin(asked, target, told):
             return None
         target.site.users += 1
         self._begin()
         return Later.LATER
+
+    def _put_soon(
+        self,
+        what: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        asked: Request,
+        target: Target,
+        tell: _Tell,
+    ) -> bool:
+        key, caller = _key(asked), _caller(asked)
+        if not may_be_put_soon(headers, asked, key, body, self._uploads):
+            return False
+
+        async def put() -> None:
+            answer = None
+            try:
+                async with target.site.slots.transfer():
+                    answer = await put_soon(asked, key, target.remote, caller, body, self._uploads)
+            except (ShoalError, OSError) as error:
+                complain_of(what, error)
+                answer = error_at_once(
+                    public_status(error), public_text(error), reason=public_reason(error)
+                )
+            finally:
+                self._putting.discard(task)
+                tell(answer)
+
+        task = asyncio.create_task(put(), name="put")
+        self._putting.add(task)
+        return True
 
     def end(self) -> None:
         """Close each connection after the answer that is under way."""
@@ -308,19 +352,19 @@ def _content_at_once(asked: Request, remote: Remote) -> bytes | None:
     return None if content is None else content_at_once(content, ranges=asked.version is None)
 
 
-def _present_soon(asked: Request, remote: Remote, tell: _Tell) -> bool:
+def _present_soon(asked: Request, target: Target, tell: _Tell) -> bool:
     def told(present: bool | None) -> None:
         tell(None if present is None else present_at_once(present))
 
-    return remote.present_soon(_key(asked), told, caller=_caller(asked))
+    return target.remote.present_soon(_key(asked), told, caller=_caller(asked))
 
 
-def _content_soon(asked: Request, remote: Remote, tell: _Tell) -> bool:
+def _content_soon(asked: Request, target: Target, tell: _Tell) -> bool:
     def told(content: bytes | None) -> None:
         tell(None if content is None else content_at_once(content, ranges=asked.version is None))
 
     offset = asked.offset or 0
-    return remote.read_soon(_key(asked), offset, AT_ONCE, told, caller=_caller(asked))
+    return target.remote.read_soon(_key(asked), offset, AT_ONCE, told, caller=_caller(asked))
 
 
 def _caller(asked: Request) -> Caller:

@@ -16,7 +16,7 @@ from typing import Protocol, Self, cast
 from aiohttp import web
 from aiohttp.http import HttpRequestParser, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from shoal.server.answers import plain_answer
 from shoal.server.options import Limits
@@ -44,11 +44,12 @@ class Answering(Protocol):
         method: str,
         target: str,
         headers: Mapping[str, str],
+        body: bytes,
         tell: Callable[[bytes | None], None],
         *,
         encrypted: bool,
     ) -> bytes | Later | None:
-        """Give the whole answer to a request that has no body, when there is no need to wait
+        """Give the whole answer to a request that is all there, when there is no need to wait
         for anything; else None. `target` is the path and what follows. With LATER, `tell` is
         called once, and soon, with such an answer or None."""
 
@@ -162,12 +163,13 @@ class Connection(web.RequestHandler):
     def _answer_at_once(self) -> bool:
         """Answer the request that came, now or later; False when that is for aiohttp to do."""
         transport = self.transport
-        message, body = self._messages[0]
+        message, payload = self._messages[0]
+        body = b"" if payload is EMPTY_PAYLOAD else self._whole(payload)
         if (
             transport is None
             or not isinstance(transport, asyncio.Transport)
             or not isinstance(message, RawRequestMessage)
-            or body is not EMPTY_PAYLOAD
+            or body is None
             or len(self._messages) > 1
             or message.should_close
             or message.upgrade
@@ -177,7 +179,7 @@ class Connection(web.RequestHandler):
             return False
         encrypted = transport.get_extra_info("sslcontext") is not None
         answer = self._app.answer_at_once(
-            message.method, message.path, message.headers, self._told, encrypted=encrypted
+            message.method, message.path, message.headers, body, self._told, encrypted=encrypted
         )
         if answer is None:
             return False
@@ -187,6 +189,13 @@ class Connection(web.RequestHandler):
         else:
             self._send(transport, answer)
         return True
+
+    def _whole(self, payload: StreamReader) -> bytes | None:
+        """Give a body that is all there; None when it is not. It stays where it is, so that
+        aiohttp can still answer the request."""
+        if not payload.is_eof() or payload.exception() is not None or self._reading_paused:
+            return None
+        return b"".join(payload._buffer)
 
     def _send(self, transport: asyncio.Transport, answer: bytes) -> None:
         self._messages.popleft()

@@ -12,6 +12,7 @@ import sys
 
 from shoal.errors import (
     ContentLocked,
+    KeyNotPresent,
     NotEnoughSpace,
     RemoteUnavailable,
     ShoalError,
@@ -29,6 +30,12 @@ def complain(text: str) -> None:
     line = f"shoal: {text}\n".encode("utf-8", "surrogateescape")
     sys.stderr.buffer.write(line)
     sys.stderr.buffer.flush()
+
+
+def complain_of(what: str, error: ShoalError | OSError) -> None:
+    """Tell the operator what a request failed with; that a key is missing is no failure."""
+    if not isinstance(error, KeyNotPresent):
+        complain(f"{what[:500]}: {error}")
 
 
 def public_status(error: ShoalError | OSError) -> int:
@@ -52,7 +59,8 @@ def public_reason(error: ShoalError | OSError) -> str | None:
     need to know whose."""
     if not isinstance(error, NotEnoughSpace):
         return None
-    return public_text(error).encode("ascii", "replace").decode("ascii")[:_LONGEST_REASON]
+    text = public_text(error).encode("ascii", "replace").decode("ascii")[:_LONGEST_REASON]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def public_text(error: ShoalError | OSError) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -22,7 +22,7 @@ from shoal.p2phttp.codec import Stored, render_stored
 from shoal.p2phttp.routes import Request
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
 from shoal.remotes.content import SMALL, WholeContent
-from shoal.server.answers import json_answer
+from shoal.server.answers import json_answer, stored_at_once
 from shoal.server.bodies import Body, ParsedBody
 from shoal.server.messages import complain
 from shoal.server.options import Limits
@@ -141,25 +141,48 @@ async def _receive_whole(
 ) -> StoreResult:
     """Gather the body and store it. Of one that breaks off the remote keeps what came."""
     length = asked.data_length or 0
-    begun: Upload | StoreResult | AlreadyPresent | ShoalError | None
     with uploads.gathering(length):
         stall, share = uploads.limits.stall, uploads.share
         body = ParsedBody(request, asked, stall=stall, share=share, most=max(length, 1))
         data = await body.gather()
         if data is not None:
-            content = WholeContent(data)
-            await uploads.turns.take()
-            begun = remote.store_at_once(key, content, file=asked.file, caller=caller)
-            if begun is None:
-                begun = await remote.store_whole(key, content, file=asked.file, caller=caller)
-        else:
-            begun = await remote.begin_store(key, file=asked.file, caller=caller)
-        if isinstance(begun, Upload):
-            async with begun as upload:
-                return await _store(body, upload)
-    if isinstance(begun, ShoalError):
-        raise begun
-    return StoreResult(True, begun.stored_in) if isinstance(begun, AlreadyPresent) else begun
+            return await _store_whole(asked, key, remote, caller, data, uploads)
+        begun = await remote.begin_store(key, file=asked.file, caller=caller)
+        if isinstance(begun, AlreadyPresent):
+            return StoreResult(True, begun.stored_in)
+        async with begun as upload:
+            return await _store(body, upload)
+
+
+async def _store_whole(
+    asked: Request, key: Key, remote: Remote, caller: Caller, data: bytes, uploads: Uploads
+) -> StoreResult:
+    content = WholeContent(data)
+    await uploads.turns.take()
+    stored = remote.store_at_once(key, content, file=asked.file, caller=caller)
+    if stored is None:
+        stored = await remote.store_whole(key, content, file=asked.file, caller=caller)
+    if isinstance(stored, ShoalError):
+        raise stored
+    return StoreResult(True, stored.stored_in) if isinstance(stored, AlreadyPresent) else stored
+
+
+def may_be_put_soon(
+    headers: Mapping[str, str], asked: Request, key: Key, body: bytes, uploads: Uploads
+) -> bool:
+    """Tell whether put_soon() can answer a put with this body, all of which is here."""
+    length = len(body)
+    whole = not asked.data_present and not asked.offset and length == asked.data_length == key.size
+    return whole and "Expect" not in headers and uploads.may_gather(length)
+
+
+async def put_soon(
+    asked: Request, key: Key, remote: Remote, caller: Caller, body: bytes, uploads: Uploads
+) -> bytes:
+    """Give the answer to a put, headers and all. Raises as receive_key()."""
+    with uploads.gathering(len(body)):
+        result = await _store_whole(asked, key, remote, caller, body, uploads)
+    return stored_at_once(_rendered(asked, _told(key, result)))
 
 
 def _body(request: web.BaseRequest, asked: Request, uploads: Uploads, batch: int) -> Body:
@@ -189,4 +212,8 @@ def _told(key: Key, result: StoreResult) -> StoreResult:
 
 
 def _answer(asked: Request, result: StoreResult) -> web.StreamResponse:
-    return json_answer(render_stored(Stored(result.stored, result.stored_in), asked.protocol))
+    return json_answer(_rendered(asked, result))
+
+
+def _rendered(asked: Request, result: StoreResult) -> bytes:
+    return render_stored(Stored(result.stored, result.stored_in), asked.protocol)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
+from shoal.errors import NotEnoughSpace, RemoteUnavailable, TransferInProgress
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, StoreResult
+from shoal.remotes.content import WholeContent
 from shoal.server.options import Limits
 from shoal.server.permissions import EVERYTHING, READ_ONLY, Permissions, User
-from tests.support.loop import in_loop
+from shoal.values.key import Key
+from tests.support.loop import in_loop, until
 from tests.support.memory_remote import MemoryRemote, key_of
 from tests.support.served import CLIENT, Answer, TestServer, read_answer, request_bytes, serving
 
@@ -370,3 +376,136 @@ async def test_permission_is_asked_for(
         answer = await server.ask("GET", path, b"", headers)
         assert answer.status == status
     assert bool(remote.calls) is (status == 200)
+
+
+# Small bodies
+
+
+def put_request(server: TestServer, key: Key, body: bytes, version: int = 4) -> bytes:
+    headers = {"X-git-annex-data-length": len(body), "Content-Length": len(body)}
+    return request_bytes("POST", server.path("put", key=key, version=version), body, headers)
+
+
+class Watched(MemoryRemote):
+    """Counts how often a small content came past aiohttp's requests."""
+
+    tasks: ClassVar[list[str]] = []
+
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.append(task.get_name())
+        return await super().store_whole(key, content, file=file, caller=caller, agreed=agreed)
+
+
+@pytest.mark.parametrize("version", range(5))
+@in_loop
+async def test_a_put_that_comes_in_one_piece_is_answered_like_any_other(version: int) -> None:
+    answers = []
+    Watched.tasks.clear()
+    for pieces in (1, 2):
+        remote = Watched()
+        async with serving(remote) as server:
+            reader, writer = await server.connect()
+            for _ in range(2):  # the second time it is there already
+                request = put_request(server, KEY, DATA, version)
+                middle = len(request) - (len(DATA) // 2 if pieces == 2 else 0)
+                writer.write(request[:middle])
+                await writer.drain()
+                if middle < len(request):
+                    await asyncio.sleep(0.05)
+                    writer.write(request[middle:])
+                answer = await read_answer(reader)
+                answer.headers.pop("date")
+                answers.append(answer)
+            writer.close()
+        assert remote.objects == {KEY: DATA}
+        assert remote.idle
+    assert answers[:2] == answers[2:]
+    assert Watched.tasks[:2] == ["put"] * 2
+    assert "put" not in Watched.tasks[2:]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotEnoughSpace("not enough\r\nfree space"), 507),
+        (TransferInProgress(), 409),
+        (RemoteUnavailable("node", "it is down"), 502),
+        (OSError(28, "No space left on device", "/secret/path"), 507),
+    ],
+)
+@in_loop
+async def test_an_error_is_told_at_once_as_otherwise(error: Exception, status: int) -> None:
+    answers = []
+    for at_once in (True, False):
+        remote = MemoryRemote()
+        remote.fail("begin_store", error)
+        async with serving(remote) as server:
+            reader, writer = await server.connect()
+            request = put_request(server, KEY, DATA)
+            writer.write(request if at_once else request[:-1])
+            if not at_once:
+                await writer.drain()
+                await asyncio.sleep(0.05)
+                writer.write(request[-1:])
+            answer = await read_answer(reader)
+            answer.headers.pop("date")
+            answers.append(answer)
+            writer.write(put_request(server, KEY, DATA))  # the connection is as good as before
+            assert (await read_answer(reader)).status == 200
+            writer.close()
+        assert remote.objects == {KEY: DATA}
+    assert answers[0] == answers[1]
+    assert answers[0].status == status
+    assert b"secret" not in answers[0].body
+
+
+@in_loop
+async def test_puts_and_other_requests_in_one_piece_are_answered_in_their_order() -> None:
+    remote = MemoryRemote(at_once=True)
+    async with serving(remote) as server:
+        reader, writer = await server.connect()
+        check = request_bytes("POST", server.path("checkpresent", key=KEY), b"", {})
+        writer.write(check + put_request(server, KEY, DATA) + check)
+        answers = [await read_answer(reader) for _ in range(3)]
+        writer.close()
+    assert [answer.body for answer in answers] == [
+        b'{"present":false}',
+        b'{"plusuuids":[],"stored":true}',
+        b'{"present":true}',
+    ]
+
+
+@in_loop
+async def test_a_client_that_leaves_does_not_stop_its_put() -> None:
+    remote = MemoryRemote()
+    gate = remote.hold("begin_store")
+    async with serving(remote) as server:
+        _, writer = await server.connect()
+        writer.write(put_request(server, KEY, DATA))
+        await gate.reached()
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+        gate.open()
+        await until(lambda: remote.objects == {KEY: DATA})
+    assert remote.idle
+
+
+@in_loop
+async def test_a_body_with_another_length_than_its_key_is_not_put_at_once() -> None:
+    remote = MemoryRemote()
+    async with serving(remote) as server:
+        reader, writer = await server.connect()
+        writer.write(put_request(server, KEY, DATA[:-1]))
+        assert (await read_answer(reader)).body == b'{"plusuuids":[],"stored":false}'
+        writer.close()
+    assert remote.objects == {}
