@@ -200,8 +200,8 @@ class Remote(ABC):
         """Store a small content: what begin_store() and Upload.store() do, in one call.
 
         `agreed` is called, in any thread, when the remote takes the content; what is raised
-        before that is what begin_store() raises. What the remote holds of the key already
-        may be sent again.
+        before that is what begin_store() raises. What the remote holds of the key already, be
+        it all of it, may be sent again.
         """
         begun = await self.begin_store(key, file=file, caller=caller)
         if isinstance(begun, AlreadyPresent):

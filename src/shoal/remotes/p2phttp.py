@@ -7,7 +7,7 @@ off or not understood leave it unknown whether the key is there.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import Chunk, Content
+from shoal.remotes.content import SMALL, Chunk, Content, WholeContent
 from shoal.remotes.httplogin import Login
 from shoal.remotes.p2phttpcalls import NotServed, P2PHttpServer
 from shoal.remotes.p2phttplock import keep_locked
@@ -206,6 +206,26 @@ class P2PHttpRemote(Remote):
             return AlreadyPresent(answer.stored_in)
         put = replace(self._request(Endpoint.PUT, key, caller, file), offset=answer.offset)
         return _HttpUpload(self._server, put, answer.offset, self.reserve)
+
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        """One request is enough: what the server holds already it reads, and drops. When it
+        fails it is done with care, as it may have needed another password or connection."""
+        length = len(content.data)
+        if self._server.has_answered and length <= SMALL:
+            request = replace(self._request(Endpoint.PUT, key, caller, file), data_length=length)
+            with suppress(RemoteRefused, RemoteUnavailable):
+                answer = await self._server.send(request, content.data, length)
+                agreed()
+                return _store_result(self._understand(answer, codec.parse_stored), self.info.name)
+        return await super().store_whole(key, content, file=file, caller=caller, agreed=agreed)
 
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY

@@ -43,6 +43,11 @@ class P2PHttpServer:
         self._newest = NEWEST_VERSION  # that is worth trying
 
     @property
+    def has_answered(self) -> bool:
+        """Version and password are known to be right."""
+        return self._version is not None
+
+    @property
     def version(self) -> int:
         """The newest protocol version that the server may know."""
         return self._newest
@@ -75,7 +80,9 @@ class P2PHttpServer:
                     return
         raise NotServed(self.name, "the server answers 404 Not Found")
 
-    async def send(self, request: Request, body: AsyncIterator[bytes], length: int | None) -> bytes:
+    async def send(
+        self, request: Request, body: AsyncIterator[bytes] | bytes, length: int | None
+    ) -> bytes:
         """Make a request with a body, after others have shown version and password to be right.
 
         With `length` (bytes) it is not chunked. Gives the body of the answer, which may come

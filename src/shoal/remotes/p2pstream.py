@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from shoal.errors import (
     ContentMismatch,
@@ -52,7 +53,15 @@ from shoal.remotes.base import (
     StoreResult,
     Upload,
 )
-from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, SMALL, Chunk, Content, MemoryContent
+from shoal.remotes.content import (
+    AT_ONCE,
+    CHUNK_SIZE,
+    SMALL,
+    Chunk,
+    Content,
+    MemoryContent,
+    WholeContent,
+)
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
 from shoal.remotes.p2pquick import QuickQuestions
@@ -288,6 +297,22 @@ class P2PStreamRemote(Remote):
             return StoreResult(True, upload.stored_in)
         assert isinstance(upload, _Upload)
         async with upload:
+    async def store_whole(
+        self,
+        key: Key,
+        content: WholeContent,
+        *,
+        file: str = "",
+        caller: Caller = NOBODY,
+        agreed: Callable[[], None] = lambda: None,
+    ) -> StoreResult | AlreadyPresent:
+        store = partial(super().store_whole, key, content, file=file, caller=caller, agreed=agreed)
+        try:
+            return await store()
+        except Ended:
+            # So ends git-annex-shell while somebody else stores the same key. That is over soon.
+            return await store()
+
             return await upload.store_present()
 
     def stored(self, answer: Event) -> StoreResult:

@@ -103,16 +103,16 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: AsyncIterator[bytes] | None = None,
+        body: AsyncIterator[bytes] | bytes | None = None,
         length: int | None = None,
         patience: float | None = None,
     ) -> AsyncIterator[HttpAnswer]:
         """Make a request and give its answer, whatever its status.
 
-        `body` is sent as it comes; with `length` (bytes) it is not chunked, and must be that
-        long. `patience` is how many seconds may pass without anything received. Redirects of
-        requests without a body are followed. Raises HttpFailure; leaving the context closes
-        the connection unless the answer was read to its end.
+        `body` is sent as it comes, or is all in memory; with `length` (bytes) it is not chunked,
+        and must be that long. `patience` is how many seconds may pass without anything received.
+        Redirects of requests without a body are followed. Raises HttpFailure; leaving the context
+        closes the connection unless the answer was read to its end.
         """
         import aiohttp
         from yarl import URL

@@ -19,6 +19,7 @@ from shoal.errors import (
     TransferInProgress,
 )
 from shoal.remotes.base import AlreadyPresent, Caller, RemoteInfo, RemoveResult, StoreResult
+from shoal.remotes.content import WholeContent
 from shoal.remotes.p2phttp import P2PHttpRemote
 from shoal.transport.addresses import AllowedAddresses
 from shoal.transport.http_client import HttpClient, HttpOptions
@@ -70,6 +71,71 @@ def speaking(newest: int, refusal: bytes = NOT_FOUND) -> Callable[[Asked], bytes
         return answer(answers[endpoint])
 
     return reply
+
+
+@in_loop
+async def test_a_small_content_is_stored_with_one_request() -> None:
+    server = ScriptedServer(speaking(4))
+    async with remote_of(server) as remote:
+        agreed: list[bool] = []
+        for _ in range(2):
+            result = await remote.store_whole(
+                KEY, WholeContent(DATA), agreed=lambda: agreed.append(True)
+            )
+            assert result == StoreResult(True)
+    assert [asked.version_and_endpoint for asked in server.asked] == [
+        "v4/putoffset",
+        "v4/put",
+        "v4/put",
+    ]
+    assert server.asked[2].headers["x-git-annex-data-length"] == str(len(DATA))
+    assert server.asked[2].headers["content-length"] == str(len(DATA))
+    assert agreed == [True, True]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Cut(),
+        Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"),
+        answer(status="500 Internal Server Error"),
+        answer(status="403 Forbidden"),
+        answer(b"nonsense"),
+        NOT_FOUND,
+    ],
+)
+@in_loop
+async def test_a_small_content_that_is_not_stored_at_once_is_stored_with_care(
+    first: bytes | Cut,
+) -> None:
+    """As when the server was replaced by an old one."""
+    server = ScriptedServer(speaking(3))
+    async with remote_of(server) as remote:
+        await remote.check_present(KEY)
+        server.asked.clear()
+        server.script.append(first)
+        assert await remote.store_whole(KEY, WholeContent(DATA)) == StoreResult(True)
+    endpoints = [asked.version_and_endpoint for asked in server.asked]
+    assert endpoints == ["v3/put", "v3/putoffset", "v3/put"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [("409 Conflict", TransferInProgress), ("507 Insufficient Storage", NotEnoughSpace)],
+)
+@in_loop
+async def test_a_small_content_that_is_refused_is_not_sent_again(
+    status: str, error: type[ShoalError]
+) -> None:
+    server = ScriptedServer(speaking(4))
+    async with remote_of(server) as remote:
+        await remote.check_present(KEY)
+        server.script.append(answer(status=status))
+        agreed: list[bool] = []
+        with pytest.raises(error):
+            await remote.store_whole(KEY, WholeContent(DATA), agreed=lambda: agreed.append(True))
+        assert agreed == []
+    assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("refusal", [NOT_FOUND, BAD_VERSION])

@@ -253,6 +253,20 @@ async def test_an_answer_that_makes_no_sense_is_no_answer() -> None:
 
 
 @in_loop
+async def test_a_small_content_is_offered_again_when_the_server_left() -> None:
+    """The real one does while another client stores the same key."""
+    key, content = key_of(SMALL), WholeContent(SMALL)
+    left = [b"VERSION 4\n", b"PUT-FROM 0\n"]
+    remote = scripted(left, [b"VERSION 4\n", b"ALREADY-HAVE\n"])
+    assert await remote.store_whole(key, content) == AlreadyPresent()
+    await remote.aclose()
+    remote = scripted(left, left)
+    with pytest.raises(RemoteUnavailable):
+        await remote.store_whole(key, content)
+    await remote.aclose()
+
+
+@in_loop
 async def test_an_old_server_is_spoken_to_as_it_understands() -> None:
     key = key_of(SMALL)
     old = Scripted([b"ERROR unknown command\n", b"SUCCESS\n"])
