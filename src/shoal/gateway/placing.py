@@ -199,6 +199,8 @@ class Placing:
         says."""
         if content is not None:
             uuids = [uuid for uuid in uuids if not self._give_at_once(self.nodes[uuid], content)]
+        if not uuids:
+            return
         offers = (
             self._begin(self.nodes[uuid])
             if content is None

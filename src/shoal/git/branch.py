@@ -19,7 +19,7 @@ from shoal.errors import ShoalError
 from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
 from shoal.git.journal import Journal, Signature, branch_path
-from shoal.git.locks import LockError
+from shoal.git.journallock import JournalLock
 from shoal.git.refs import Refs, read_status
 from shoal.git.scanning import TreeReader, scan_tree
 from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait, without_waiting
@@ -43,15 +43,6 @@ Listener = Callable[[frozenset[str] | None], None]
 _MANY = 10_000  # changed files that are not worth naming
 
 
-class _Ready:
-    """A thread that can change a file at once, and what is in it: by path, and whether it is
-    changed in private."""
-
-    def __init__(self, thread: int, contents: dict[tuple[str, bool], bytes]) -> None:
-        self.thread = thread
-        self.contents = contents
-
-
 class AnnexBranch:
     """The git-annex branch of one repository. Thread-safe.
 
@@ -72,7 +63,7 @@ class AnnexBranch:
         self._refused: set[tuple[str, str]] = set()  # siblings that were warned of
         self._unmerged: tuple[str, ...] = ()  # those that cannot be merged: read-only
         self._listeners: list[Listener] = []
-        self._ready: _Ready | None = None
+        self._writing = JournalLock(repository)
         self.generation = 0
         self.trouble: ShoalError | None = None
         """Why the last refresh() could not merge the siblings; None when it could."""
@@ -220,7 +211,7 @@ class AnnexBranch:
         private = self._is_private(regarding)
         journal = self.private_journal if private else self.journal
         written: set[str] = set()
-        with self._locked_journal():
+        with self._writing.held():
             try:
                 for path, update in changes:
                     old = self._current(path, private=private)
@@ -228,8 +219,7 @@ class AnnexBranch:
                     if new is not None and new != old:
                         journal.write(path, new)
                         written.add(path)
-                        if self._ready is not None:  # this thread holds the lock: it is its own
-                            self._ready.contents.clear()
+                        self._writing.forget()
             finally:
                 if written:
                     self._announce(frozenset(written))
@@ -248,15 +238,12 @@ class AnnexBranch:
         private = self._is_private(regarding)
         with ExitStack() as held:
             with without_waiting():
-                held.enter_context(self._locked_journal())
+                held.enter_context(self._writing.held())
                 self._take_lock()  # or others could keep it from now on
                 held.callback(self._lock.release)
                 content = self._current(path, private=private)
-            self._ready = _Ready(threading.get_ident(), {(path, private): content})
-            try:
-                yield
-            finally:
-                self._ready = None
+            held.enter_context(self._writing.ready({(path, private): content}))
+            yield
 
     def commit(self, message: str | None = None) -> bool:
         """Commit what is in the journal to the branch; tell whether there was anything.
@@ -465,10 +452,9 @@ class AnnexBranch:
 
     def _current(self, path: str, *, private: bool) -> bytes:
         """Give the content of a file without looking at siblings."""
-        if self._is_ready and self._ready is not None:
-            known = self._ready.contents.get((path, private))
-            if known is not None:
-                return known
+        known = self._writing.known(path, private=private)
+        if known is not None:
+            return known
         content = self.journal.read(path)
         tip = self.tip
         if content is None:
@@ -488,29 +474,6 @@ class AnnexBranch:
         if not self._lock.acquire(blocking=not must_not_wait()):
             raise WouldWait
 
-    @property
-    def _is_ready(self) -> bool:
-        """Whether this thread is in a ready_to_change() block."""
-        return self._ready is not None and self._ready.thread == threading.get_ident()
-
-    @contextmanager
-    def _locked_journal(self) -> Iterator[tuple[int, ...]]:
-        """Hold the journal's lock; gives the files that keep it held in a child process."""
-        if self._is_ready:
-            yield ()
-            return
-        repository = self._repository
-        path = repository.lock_path("journal")
-        try:
-            lock = repository.locker.exclusive(path)
-        except LockError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
-            repository.make_directory(repository.annex_dir)
-            lock = repository.locker.exclusive(path)
-        with lock:
-            yield lock.files
-
     @contextmanager
     def locked_index(self) -> Iterator[BranchIndex]:
         """Hold the journal's lock and use the index.
@@ -521,7 +484,7 @@ class AnnexBranch:
         from shoal.git.index import BranchIndex
 
         repository = self._repository
-        with self._locked_journal() as files:
+        with self._writing.held() as files:
             yield BranchIndex(
                 repository.git.with_environment(*files, **repository.locker.child_environment()),
                 repository.annex_dir,
