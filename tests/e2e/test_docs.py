@@ -114,7 +114,7 @@ def test_the_examples_of_peer_to_peer_networks_run(world: World) -> None:
         for pid in daemons_of(world.root / "photos"):
             os.kill(pid, signal.SIGTERM)
     assert "copy hello.txt (to photos...) ok" in said
-    assert "[photos]" in said
+    assert " -- photos\n" in said
 
 
 def test_the_examples_of_git_over_http_run(world: World) -> None:

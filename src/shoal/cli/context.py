@@ -50,9 +50,9 @@ class Context:
             explain=args.explain,
             rebalance=args.rebalance,
         )
-        _override_git_config(args.git_config)
+        override_git_config(args.git_config)
         if args.user_agent is not None:
-            _override_git_config([f"annex.http-headers=User-Agent: {args.user_agent}"])
+            override_git_config([f"annex.http-headers=User-Agent: {args.user_agent}"])
         self._debug: bool | None = args.debug
         self._debug_filter: str | None = args.debugfilter
         if self._debug:
@@ -173,7 +173,7 @@ def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
-def _override_git_config(settings: list[str]) -> None:
+def override_git_config(settings: list[str]) -> None:
     """Make `-c name=value` hold for git, here and in every process that we start."""
     for setting in settings:
         name, equals, value = setting.partition("=")

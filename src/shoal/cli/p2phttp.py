@@ -1,7 +1,6 @@
 """`shoal p2phttp`: serve repositories to git-annex clients over HTTP.
 
---clusterjobs and --proxyconnections are taken and not needed: all nodes of a cluster are asked
-at once, and connections to servers are kept as long as they are used.
+--clusterjobs is taken and not needed: all nodes of a cluster are asked at once, in one thread.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from shoal.cli.arguments import Parser, jobs, number
-from shoal.cli.context import Context
+from shoal.cli.context import Context, override_git_config
 from shoal.errors import NotARepository, UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ def add_arguments(parser: Parser) -> None:
     _add_permissions(parser)
     several = "append"
     parser.add_argument(
-        "--proxyconnections", metavar="NUMBER", type=number, default=1,
-        help="maximum number of idle connections when proxying",
+        "--proxyconnections", metavar="NUMBER", type=number,
+        help="maximum number of idle connections to keep to each node",
     )  # fmt: skip
     parser.add_argument(
         "-J", "--jobs", metavar="NUMBER", type=jobs, help="how many requests to serve at once"
@@ -84,6 +83,8 @@ def _port(text: str) -> int:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
+    if args.proxyconnections is not None:
+        override_git_config([f"shoal.idle-connections={args.proxyconnections}"])
     config = _config(args, context)
     workers = _workers(args, config)
     from shoal.server.gateways import open_directory

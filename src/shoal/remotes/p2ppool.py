@@ -18,14 +18,20 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from shoal.remotes.p2pconnection import P2PConnection
 from shoal.values.uuid import UUID
 
+if TYPE_CHECKING:
+    from shoal.git.config import GitConfig
+
 Bypass = frozenset[UUID]
 Dial = Callable[[Bypass], Awaitable[P2PConnection]]
 
-_KEPT = 8  # idle connections
+KEPT = 8
+"""Idle connections that are usually kept."""
+
 _IDLE_SECONDS = 60.0
 _LETTING_GO = 5.0  # seconds
 _FEW = 2  # connections that are made at once: one is at work while the other's answer is read
@@ -33,11 +39,22 @@ _LEAST_PATIENCE = 0.05  # seconds that a short request waits for a connection
 _MOST_PATIENCE = 1.0
 
 
-class P2PPool:
-    """Gives connections that `dial` made."""
+def kept_of(config: GitConfig) -> int:
+    """Give how many idle connections to keep, as it is configured."""
+    return max(0, config.get_int("shoal.idle-connections", KEPT))
 
-    def __init__(self, dial: Dial, clock: Callable[[], float] = time.monotonic) -> None:
+
+class P2PPool:
+    """Gives connections that `dial` made; `kept` gives how many are kept that are idle."""
+
+    def __init__(
+        self,
+        dial: Dial,
+        clock: Callable[[], float] = time.monotonic,
+        kept: Callable[[], int] = lambda: KEPT,
+    ) -> None:
         self._dial = dial
+        self._most_idle = kept
         self._clock = clock
         self._idle: list[tuple[float, Bypass, P2PConnection]] = []
         self._lent: Counter[Bypass] = Counter()  # those that are being made, too
@@ -163,7 +180,7 @@ class P2PPool:
         if self._wake(bypass, connection):
             return
         self._idle.append((self._clock(), bypass, connection))
-        while len(self._idle) > _KEPT:
+        while len(self._idle) > self._most_idle():
             self._close(self._idle.pop(0)[2])
         if self._sweeping is None:
             loop = asyncio.get_running_loop()

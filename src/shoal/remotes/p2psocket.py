@@ -19,7 +19,7 @@ from shoal.git.p2pcreds import P2PCredentials
 from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess
 from shoal.p2p.receiver import Receiver
 from shoal.remotes.p2pconnection import Ended, P2PConnection
-from shoal.remotes.p2ppool import Bypass
+from shoal.remotes.p2ppool import Bypass, kept_of
 from shoal.remotes.p2pstream import P2PStreamRemote
 from shoal.transport.socks import SocksRefused, socks_connect
 from shoal.transport.stdio import FdStream, ProcessStream
@@ -147,4 +147,9 @@ def p2p_remote(
     except ValueError as error:
         raise ConfigError(f'the remote "{info.name}" has a bad url: {error}') from error
     dialer = _Dialer(repository, address, info, tor_proxy)
-    return P2PStreamRemote(info, dialer, reserve=partial(reserve_of, repository))
+    return P2PStreamRemote(
+        info,
+        dialer,
+        reserve=partial(reserve_of, repository),
+        kept=partial(kept_of, repository.config),
+    )

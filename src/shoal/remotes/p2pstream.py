@@ -63,7 +63,7 @@ from shoal.remotes.content import (
     WholeContent,
 )
 from shoal.remotes.p2pconnection import Ended, P2PConnection
-from shoal.remotes.p2ppool import Bypass, Dial, P2PPool
+from shoal.remotes.p2ppool import KEPT, Bypass, Dial, P2PPool
 from shoal.remotes.p2pquick import QuickQuestions
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.values.backend import checksum_in
@@ -77,12 +77,20 @@ _DATA_PRESENT = 4
 
 class P2PStreamRemote(Remote):
     """Repository `info.uuid`, to which `dial` opens greeted connections. `reserve` gives what
-    stays free on this machine's disk where content has to be kept before it can be sent."""
+    stays free on this machine's disk where content has to be kept before it can be sent, and
+    `kept` how many idle connections are kept."""
 
-    def __init__(self, info: RemoteInfo, dial: Dial, *, reserve: Reserve = usual_reserve) -> None:
+    def __init__(
+        self,
+        info: RemoteInfo,
+        dial: Dial,
+        *,
+        reserve: Reserve = usual_reserve,
+        kept: Callable[[], int] = lambda: KEPT,
+    ) -> None:
         self._info = info
         self.reserve = reserve
-        self._pool = P2PPool(dial)
+        self._pool = P2PPool(dial, kept=kept)
         self._quick = QuickQuestions(self._pool)
         self._lingering: set[asyncio.Task[None]] = set()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.errors import RemoteUnavailable
 from shoal.git.diskreserve import reserve_of
 from shoal.remotes.p2pconnection import Ended, P2PConnection
-from shoal.remotes.p2ppool import Bypass
+from shoal.remotes.p2ppool import Bypass, kept_of
 from shoal.remotes.p2pstream import P2PStreamRemote
 from shoal.transport.ssh import (
     SshPlace,
@@ -165,7 +165,12 @@ def ssh_remote(
     Raises ConfigError for a url that cannot be understood.
     """
     dialer = _Dialer(repository, settings, info, sockets)
-    return P2PStreamRemote(info, dialer, reserve=partial(reserve_of, repository))
+    return P2PStreamRemote(
+        info,
+        dialer,
+        reserve=partial(reserve_of, repository),
+        kept=partial(kept_of, repository.config),
+    )
 
 
 def config_list(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from shoal.p2p.messages import AuthSuccess
 from shoal.remotes.p2pconnection import P2PConnection
-from shoal.remotes.p2ppool import Bypass, P2PPool
+from shoal.remotes.p2ppool import Bypass, P2PPool, kept_of
 from shoal.transport.memory import MemoryStream, memory_streams
 from shoal.values.uuid import UUID
+from tests.support.annexrepo import make_annex
 from tests.support.loop import in_loop
 
 HERE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
@@ -230,3 +233,19 @@ async def test_one_that_cannot_be_made_is_not_waited_for() -> None:
         with pytest.raises(OSError, match="no"):
             await pool.take(NONE, patiently=True)
     await pool.aclose()
+
+
+@in_loop
+async def test_as_many_are_kept_as_configured(tmp_path: Path) -> None:
+    with make_annex(tmp_path / "r") as repository:
+        for number, kept in ((1, 1), (0, 0), (-1, 0), (3, 3)):
+            repository.config.set("shoal.idle-connections", str(number))
+            pool = P2PPool(Dialler(), kept=partial(kept_of, repository.config))
+            lent = [await pool.take(NONE) for _ in range(4)]
+            for connection in lent:
+                await pool.give_back(connection, NONE)
+            again = [await pool.take(NONE) for _ in range(4)]
+            assert len({*again} & {*lent}) == kept
+            for connection in again:
+                await pool.give_back(connection, NONE)
+            await pool.aclose()
