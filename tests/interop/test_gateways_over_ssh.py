@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from shoal.git.repository import Repository
 from tests.support.fake_ssh import Ssh
-from tests.support.gateway import Gateway, make_gateway, objects_of
+from tests.support.gateway_pair import Pair, make_pair
 from tests.support.wait import wait_until
 from tests.support.world import World
-
-
-@dataclass
-class Pair:
-    """Two gateways that know each other; clients are to use the `first`."""
-
-    world: World
-    shell: str  # at the first
-    first: Gateway
-    second: Gateway
-    client: Path
-
-    def holders(self, key: str) -> list[str]:
-        nodes = [*self.first.nodes, *self.second.nodes]
-        return [node.name for node in nodes if objects_of(node, key)]
-
-    def logged(self, repo: Path, key: str) -> set[str]:
-        """Give the nodes that have `key` by a repository's committed log."""
-        names = self.world.git(repo, "ls-tree", "-r", "--name-only", "git-annex").splitlines()
-        lines = [
-            line.split(" ")
-            for name in names
-            if name.endswith(f"/{key}.log")
-            for line in self.world.git(repo, "cat-file", "-p", f"git-annex:{name}").splitlines()
-        ]
-        nodes = [*self.first.nodes, *self.second.nodes]
-        uuids = {self.first.uuid_of(node): node.name for node in nodes}
-        return {uuids[uuid] for _, state, uuid in lines if state == "1"}
 
 
 @pytest.fixture(params=["server", "real"])
@@ -48,30 +18,7 @@ def pair(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.Monke
     """The first is shoal and the second the real program; and the other way round."""
     ssh = Ssh(world, monkeypatch)
     ssh.install()
-    first_host = str(request.param)
-    second_host = "real" if first_host == "server" else "server"
-    first = make_gateway(world, nodes=1)
-    path = world.root / "second"
-    world.run("git", "clone", "-q", "-o", "first", f"ssh://{first_host}{first.path}", path)
-    world.annex(path, "init", "-q", "second")
-    node = world.root / "node2"
-    world.run("git", "clone", "-q", first.path, node)
-    world.annex(node, "init", "-q", "node2")
-    world.git(path, "remote", "add", "node2", node)
-    world.git(path, "fetch", "-q", "node2")
-    world.git(path, "config", "remote.node2.annex-cluster-node", "mycluster")
-    world.annex(path, "extendcluster", "first", "mycluster")
-    world.annex(path, "updatecluster")
-    world.git(first.path, "remote", "add", "second", f"ssh://{second_host}{path}")
-    world.git(first.path, "fetch", "-q", "second")
-    world.annex(first.path, "merge")
-    world.annex(first.path, "extendcluster", "second", "mycluster")
-    world.annex(first.path, "updatecluster")
-    client = world.root / "client"
-    world.run("git", "clone", "-q", f"ssh://{first_host}{first.path}", client)
-    world.annex(client, "init", "-q", "client")
-    shell = "shoal-shell" if first_host == "server" else "git-annex-shell"
-    return Pair(world, shell, first, Gateway(world, path, first.cluster, [node]), client)
+    return make_pair(world, str(request.param))
 
 
 def test_a_client_of_two_gateways(world: World, pair: Pair) -> None:
@@ -119,6 +66,33 @@ def test_an_old_client_ends(world: World, pair: Pair, version: int) -> None:
     said = world.run(*words, data=begin + requests).stdout.splitlines()
     assert said[1 + version :] == ["PUT-FROM 0", "SUCCESS", "SUCCESS", "SUCCESS"]
     assert pair.holders(key) == []
+
+
+def _share_a_node(pair: Pair) -> None:
+    """Let the second gateway reach the first one's node as well."""
+    world, first, second = pair.world, pair.first, pair.second
+    (node,) = first.nodes
+    world.git(second.path, "remote", "add", "node1", node)
+    world.git(second.path, "fetch", "-q", "node1")
+    world.git(second.path, "config", "remote.node1.annex-cluster-node", "mycluster")
+    world.annex(second.path, "updatecluster")
+    world.git(first.path, "fetch", "-q", "second")
+    world.annex(first.path, "merge")
+    world.annex(first.path, "updatecluster")
+
+
+@pytest.mark.parametrize("size", [1_000, 2_000_000])
+def test_a_node_on_two_paths_stores_an_upload_once(world: World, pair: Pair, size: int) -> None:
+    _share_a_node(pair)
+    stores = world.root / "stores"
+    for node in (*pair.first.nodes, *pair.second.nodes):  # run for what comes, and its directory
+        count = f"test -d %path || echo {node.name} >> {stores}"
+        world.git(node, "config", "annex.freezecontent-command", count)
+    key = world.add(pair.client, "f", os.urandom(size))
+    world.annex(pair.client, "copy", "--to=origin-mycluster", "f")
+    assert pair.holders(key) == ["node1", "node2"]
+    assert sorted(stores.read_text().split()) == ["node1", "node2"]
+    assert pair.logged(pair.first.path, key) == {"node1", "node2"}
 
 
 @pytest.mark.parametrize("pair", ["server"], indirect=True)

@@ -154,6 +154,34 @@ async def test_a_node_on_two_paths_gets_an_upload_once() -> None:
         assert len([verb for verb, _ in rig.remotes[node_of("b")].calls if verb == "store"]) <= 1
 
 
+@pytest.mark.parametrize("whole", [False, True])
+@in_loop
+async def test_a_node_behind_two_gateways_stores_an_upload_once(whole: bool) -> None:
+    """Neither gateway knows that the other one is at it; the node says so to who comes second."""
+    rig = FakeGateways({"a": "bc", "b": "a", "c": "a"}, shared={"c": "b"})
+    if whole:
+        stored = await rig.clusters["a"].store_whole(KEY, WholeContent(DATA))
+    else:
+        stored = await put(rig.clusters["a"], KEY, DATA)
+    assert isinstance(stored, StoreResult)
+    assert stored.stored
+    assert set(stored.stored_in) == rig.holders(KEY) == set(rig.remotes)
+    assert set(rig.asked("store").values()) == {1}
+
+
+@pytest.mark.parametrize("lost", ["b", "c"])
+@in_loop
+async def test_a_node_behind_two_gateways_needs_only_one_of_them(lost: str) -> None:
+    rig = FakeGateways({"a": "bc", "b": "a", "c": "a"}, shared={"c": "b"})
+    rig.cut("a", lost)
+    stored = await put(rig.clusters["a"], KEY, DATA)
+    assert isinstance(stored, StoreResult)
+    assert stored.stored
+    assert node_of("b") in stored.stored_in
+    assert set(stored.stored_in) == rig.holders(KEY)
+    assert rig.asked("store")[node_of("b")] == 1
+
+
 @in_loop
 async def test_a_gateway_with_no_more_than_we_reach_gets_no_upload() -> None:
     rig = FakeGateways(GRAPHS["two"], shared={"a": "b"})
