@@ -184,7 +184,7 @@ class RepositoryRecords:
         """Where there must be no waiting, nothing may be left to be waited for in the block."""
         if not must_not_wait():
             return nullcontext()
-        if self._repository.sizes.is_reserving:  # also in a database, which others use
+        if self._repository.is_reserving:  # in a database, which others use
             about_to_wait()
         return self._logs.ready_to_set(key, repository)
 

@@ -240,6 +240,12 @@ class Repository:
                 self._sizes = RepoSizes(self)
             return self._sizes
 
+    @property
+    def is_reserving(self) -> bool:
+        """Whether this process has reserved room for keys, so that the next entry in a location
+        log may have to be told to others. It never blocks."""
+        return self._sizes is not None and self._sizes.is_reserving
+
     @cached_property
     def private_uuids(self) -> frozenset[UUID]:
         """The repositories that nothing must be published about: this one with annex.private,

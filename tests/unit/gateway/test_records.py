@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from shoal.gateway import records
-from shoal.gateway.records import RepositoryRecords
+from shoal.gateway.choosing import Placed
+from shoal.gateway.records import RepositoryRecords, in_thread, soon
 from shoal.git.repository import Repository
+from shoal.git.waiting import WouldWait, without_waiting
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.gitrepo import make_repository
@@ -72,3 +77,60 @@ async def test_a_log_that_cannot_be_read_harms_nobody(
     assert known.found(KEYS[1], NODE)
     await known.aclose()
     assert repo.logs.locations(KEYS[1]) == {NODE}
+
+
+# Without waiting
+
+
+@in_loop
+async def test_what_is_journalled_is_recorded_and_read_without_a_thread(repo: Repository) -> None:
+    changes: list[str] = []
+    known = RepositoryRecords(repo, lambda: changes.append(thread_name()))
+    for number in range(10):  # a thread asks git first what the branch is like
+        await in_thread(partial(known.locations, KEYS[number]))
+    with without_waiting():
+        known.record(KEYS[50], [NODE], [])
+        assert known.locations(KEYS[50]) == {NODE}
+    assert changes == [thread_name()]
+    with repo.locker.exclusive(repo.lock_path("journal")):
+        waiting = asyncio.create_task(soon(partial(known.record, KEYS[50], [OTHER], [])))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+    await waiting
+    assert known.locations(KEYS[50]) == {NODE, OTHER}
+    assert changes[1] != thread_name()
+    await known.aclose()
+
+
+@in_loop
+async def test_what_was_reserved_is_settled_in_a_thread(repo: Repository) -> None:
+    known = RepositoryRecords(repo, lambda: None)
+    repo.logs.set_max_size(NODE, 1000)
+    await in_thread(partial(known.locations, KEYS[50]))
+    with pytest.raises(WouldWait), without_waiting(), known.choosing([NODE], Placed(KEYS[50])):
+        pass
+    with repo.sizes.deciding() as decision:
+        room = decision.reserve(NODE, KEYS[50])
+    with pytest.raises(WouldWait), without_waiting():
+        known.record(KEYS[50], [NODE], [])
+    assert room.is_pending
+    await soon(partial(known.record, KEYS[50], [NODE], []))
+    assert not room.is_pending
+    await known.aclose()
+
+
+@in_loop
+async def test_a_network_disk_is_not_used_in_the_event_loop(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.git.mounts.is_on_local_disk", lambda path: False)
+    known = RepositoryRecords(repo, lambda: None)
+    for ask in (partial(known.locations, KEYS[50]), partial(known.record, KEYS[50], [NODE], [])):
+        with pytest.raises(WouldWait), without_waiting():
+            ask()
+        await soon(ask)
+    await known.aclose()
+
+
+def thread_name() -> str:
+    return threading.current_thread().name
