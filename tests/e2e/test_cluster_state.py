@@ -101,7 +101,12 @@ def test_a_node_that_hangs_is_down_and_fast_looks_at_no_keys(place: Place) -> No
     config = place.world.root / "node2" / ".git" / "config"
     config.unlink()
     os.mkfifo(config)
-    found = place.status("--fast")
+    try:
+        found = place.status("--fast")
+    finally:
+        writer = os.open(config, os.O_RDWR)
+        config.unlink()
+        os.close(writer)  # the git that hangs reads an end, finds no other, and ends
     nodes = found["nodes"]
     assert isinstance(nodes, list)
     assert [node["state"] for node in nodes] == ["up", "down", "up"]
