@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from shoal.annex.filesofkeys import FilesOfKeys
 from shoal.annex.proof import Needed
 from shoal.git.attributes import Attributes
+from shoal.git.process import entries_of
 from shoal.values.number import read_int
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _NUMCOPIES = "annex.numcopies"
 _MINCOPIES = "annex.mincopies"
+_OF_GIT = b".gitattributes"
 _DEFAULT = 1
 
 
@@ -110,10 +112,9 @@ class CopiesWanted:
         yield os.path.expanduser(configured) if configured else f"{base}/git/attributes"
         yield "/etc/gitattributes"
         yield os.path.join(repository.common_dir, "info", "attributes")
-        listed = repository.git.run("ls-files", "-z", "--cached", "--others")
-        for path in listed.split(b"\0"):
-            if path == b".gitattributes" or path.endswith(b"/.gitattributes"):
-                yield os.path.join(repository.path, os.fsdecode(path))
+        with repository.git.reading("ls-files", "-z", "--cached", "--others") as listed:
+            found = [path for path in entries_of(listed) if os.path.basename(path) == _OF_GIT]
+        yield from (os.path.join(repository.path, os.fsdecode(path)) for path in found)
 
 
 def _number(text: str) -> int | None:

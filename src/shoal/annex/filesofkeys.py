@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from shoal.annex.files import IndexEntry, WorkTree, index_entry
+from shoal.annex.files import WorkTree, index_entry
+from shoal.git.process import entries_of
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
     from shoal.values.key import Key
-
-_CHUNK = 1 << 18  # bytes
 
 
 class FilesOfKeys:
@@ -42,7 +40,7 @@ class FilesOfKeys:
         if not self._repository.is_bare:
             tree = WorkTree(self._repository)
             with self._repository.git.reading("ls-files", "-s", "-z") as listed:
-                for entry, key in tree.keys_of(_entries(listed)):
+                for entry, key in tree.keys_of(map(index_entry, entries_of(listed))):
                     keys.append(hash(bytes(key)))
                     starts.append(len(paths))
                     paths += os.fsencode(entry.path) + b"\0"
@@ -61,11 +59,3 @@ class _Known(NamedTuple):
     keys: array[int]
     starts: array[int]
     paths: bytes
-
-
-def _entries(listed: IO[bytes]) -> Iterator[IndexEntry]:
-    """Give the entries of `git ls-files -s -z` as they come."""
-    rest = b""
-    while chunk := listed.read(_CHUNK):
-        *lines, rest = (rest + chunk).split(b"\0")
-        yield from map(index_entry, lines)

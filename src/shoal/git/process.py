@@ -20,6 +20,7 @@ from shoal.errors import ShoalError
 from shoal.git.waiting import about_to_wait
 from shoal.values.record import record, replaced
 
+_CHUNK = 1 << 16  # bytes
 _OF_ANOTHER_REPOSITORY = (
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -199,6 +200,14 @@ class Git:
                 status = process.wait()
             if at_end and status != 0:
                 raise GitError(args[0], status, _text_of(errors))
+
+
+def entries_of(output: IO[bytes]) -> Iterator[bytes]:
+    """Give what git ends with NUL each, as it comes."""
+    rest = b""
+    while chunk := output.read(_CHUNK):
+        *entries, rest = (rest + chunk).split(b"\0")
+        yield from entries
 
 
 def scratch_file() -> IO[bytes]:

@@ -61,10 +61,8 @@ class Operation:
             close(found)
 
     async def _checked(self, plan: KeyPlan, world: ClusterWorld) -> KeyPlan | None:
-        """Give what is to be done after asking who has the key of a plan that `world` was just
-        asked for."""
-        logged = world.facts(plan.key)[0].raw_locations()
-        missing = await self._planner.missing(plan.key, logged)
+        """Give what is to be done after asking who has the key of a plan."""
+        missing = await self._planner.missing(plan.key, plan.logged)
         if missing:
             return await asyncio.to_thread(self._planner.plan, plan.key, missing, world)
         return None if plan.is_empty else plan
@@ -83,7 +81,7 @@ class Operation:
 
     async def _if_needed(self, plan: KeyPlan) -> KeyPlan | None:
         """Plan again, unless nothing was to be done and all who are logged have the key."""
-        if plan.is_empty and not await self._planner.missing(plan.key):
+        if plan.is_empty and not await self._planner.missing(plan.key, plan.logged):
             return None
         return await self._planner.checked(plan)
 

@@ -55,6 +55,8 @@ class KeyPlan:
     """Why, one clause for people: "wanted by n2, 1 of 2 copies"."""
     blocked: str = ""
     """Why nothing, or not all, can be done: "n2 has no room for it"."""
+    logged: frozenset[UUID] = _NOBODY
+    """Where the log says that the key is, if that was asked for with the plan."""
 
     @property
     def is_empty(self) -> bool:

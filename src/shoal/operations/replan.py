@@ -51,15 +51,14 @@ class Planner:
     async def checked(self, plan: KeyPlan) -> KeyPlan | None:
         """As again(), after asking all who are logged to have the key whether that is so, and
         correcting the log where it is not."""
-        missing = await self.missing(plan.key)
+        logged = await asyncio.to_thread(self.fleet.session.logs.locations, plan.key, raw=True)
+        missing = await self.missing(plan.key, logged)
         for repo in missing:
             await correct(self.fleet, repo, plan.key)
         return await self.again(plan)
 
-    async def missing(self, key: Key, logged: Set[UUID] | None = None) -> frozenset[UUID]:
-        """Give the repositories that are logged to have a key, and say that they do not."""
-        if logged is None:
-            logged = await asyncio.to_thread(self.fleet.session.logs.locations, key, raw=True)
+    async def missing(self, key: Key, logged: Set[UUID]) -> frozenset[UUID]:
+        """Give those that are logged to have a key, and say that they do not."""
         answers = await holders(self.fleet, sorted(logged & self._attendance.up), key)
         return frozenset(repo for repo, answer in answers.items() if answer is False)
 

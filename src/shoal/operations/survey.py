@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -106,10 +106,11 @@ def plans(
 
 
 def plans_for_all(session: Session, world: ClusterWorld, goal: Goal) -> Iterator[KeyPlan]:
-    """Give a plan for every key, an empty one if nothing is to be done. None counts on others;
-    whoever wants that tells the world of them, one by one."""
+    """Give a plan for every key, an empty one if nothing is to be done, with where the key is
+    logged to be. None counts on others; whoever wants that tells the world of them."""
     for key, _ in living_keys(session, world):
-        yield plan_key(goal, key, world) or KeyPlan(key, (), (), "")
+        plan = plan_key(goal, key, world) or KeyPlan(key, (), (), "")
+        yield replace(plan, logged=frozenset(world.facts(key)[0].raw_locations()))
 
 
 def inspect(session: Session, world: ClusterWorld, *, examples: int = 0) -> Totals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.git.process import CatFile, Git, GitError, clean_environment
+from shoal.git.process import CatFile, Git, GitError, clean_environment, entries_of
 from tests.support.annexrepo import git as run_git
 
 
@@ -154,3 +155,9 @@ def test_without_index_compares_trees(tmp_path: Path) -> None:
     assert runner.without_index().line(*words) == "f"
     with pytest.raises(GitError):
         runner.line(*words)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 1 << 16, (1 << 16) - 1, 100_000])
+def test_entries_are_whole_wherever_the_output_is_cut(length: int) -> None:
+    entries = [b"first", b"x" * length, b"last"]
+    assert list(entries_of(io.BytesIO(b"".join(one + b"\0" for one in entries)))) == entries
