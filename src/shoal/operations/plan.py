@@ -26,7 +26,8 @@ from shoal.logs.trust import TrustLevel
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
-_NOBODY: frozenset[UUID] = frozenset()
+Repos = frozenset[UUID]
+_NOBODY: Repos = frozenset()
 _NO_COPIES = (TrustLevel.UNTRUSTED, TrustLevel.DEAD)
 
 
@@ -55,7 +56,7 @@ class KeyPlan:
     """Why, one clause for people: "wanted by n2, 1 of 2 copies"."""
     blocked: str = ""
     """Why nothing, or not all, can be done: "n2 has no room for it"."""
-    logged: frozenset[UUID] = _NOBODY
+    logged: Repos = _NOBODY
     """Where the log says that the key is, if that was asked for with the plan."""
 
     @property
@@ -93,21 +94,13 @@ class World(Protocol):
         its maximum size; None: without limit."""
 
     def wants(
-        self,
-        node: UUID,
-        key: Key,
-        copies: frozenset[UUID],
-        *,
-        rebalance: bool,
-        without: frozenset[UUID],
+        self, node: UUID, key: Key, copies: Repos, *, rebalance: bool, without: Repos
     ) -> bool:
         """Tell whether a node wants the key when exactly `copies` have it: to get it, or to
         keep it when the node is one of them. `without` are taken to be in no group."""
 
 
-def plan_key(
-    goal: Goal, key: Key, world: World, *, leaving: frozenset[UUID] = _NOBODY
-) -> KeyPlan | None:
+def plan_key(goal: Goal, key: Key, world: World, *, leaving: Repos = _NOBODY) -> KeyPlan | None:
     """Plan what is to be done with one key; None: nothing is to do, or to say.
 
     `leaving` nodes take nothing and count for nothing; DRAIN empties them.
@@ -130,7 +123,7 @@ def _without_copies(case: _Case) -> KeyPlan | None:
 class _Case:
     """The question of one key, and what was found on the way."""
 
-    def __init__(self, goal: Goal, key: Key, world: World, leaving: frozenset[UUID]) -> None:
+    def __init__(self, goal: Goal, key: Key, world: World, leaving: Repos) -> None:
         self.goal = goal
         self.key = key
         self.world = world
@@ -141,7 +134,7 @@ class _Case:
         self.others = [node for node in world.nodes if node not in leaving]
         self.full: set[UUID] = set()  # would get it, but have no room
         self.settled = True
-        self._answers: dict[tuple[UUID, frozenset[UUID]], bool] = {}
+        self._answers: dict[tuple[UUID, Repos], bool] = {}
 
     def plan(self) -> KeyPlan | None:
         """Find where the key should be, and what is to be done for it."""
@@ -162,7 +155,7 @@ class _Case:
 
     # Where the key should be
 
-    def _settle(self, start: frozenset[UUID]) -> frozenset[UUID]:
+    def _settle(self, start: Repos) -> Repos:
         """Let nodes get and lose the key until it stays where it is. When that never happens,
         because of expressions that contradict each other, it stays as it is now."""
         state, seen = start, {start}
@@ -176,7 +169,7 @@ class _Case:
             seen.add(after)
             state = after
 
-    def _complete(self, start: frozenset[UUID]) -> frozenset[UUID]:
+    def _complete(self, start: Repos) -> Repos:
         """Let all nodes get it that want it, and any others until there are enough copies."""
         state = self._grown(start)
         while len(self._counted(state)) < self.needed:
@@ -186,7 +179,7 @@ class _Case:
             state = self._grown(state | {node})
         return state
 
-    def _grown(self, state: frozenset[UUID]) -> frozenset[UUID]:
+    def _grown(self, state: Repos) -> Repos:
         """Add the nodes that want to get it, one after another, until no other wants it."""
         self.full.clear()
         before = None
@@ -201,7 +194,7 @@ class _Case:
                     self.full.add(node)
         return state
 
-    def _shrunk(self, state: frozenset[UUID]) -> frozenset[UUID]:
+    def _shrunk(self, state: Repos) -> Repos:
         """Take away the nodes that do not want to keep it, one after another, while enough
         copies are left."""
         for node in self.others:
@@ -214,7 +207,7 @@ class _Case:
                 state -= {node}
         return state
 
-    def _roomiest(self, state: frozenset[UUID]) -> UUID | None:
+    def _roomiest(self, state: Repos) -> UUID | None:
         """Give the node with the most room of those that do not have it, and would count."""
         best: tuple[float, UUID] | None = None
         for node in self.others:
@@ -226,7 +219,7 @@ class _Case:
                 best = free, node
         return None if best is None else best[1]
 
-    def _leave(self, end: frozenset[UUID]) -> tuple[UUID, ...]:
+    def _leave(self, end: Repos) -> tuple[UUID, ...]:
         """Give the leaving nodes that may lose it when `end` have it."""
         if len(self._verifiable(end)) < self.needed:
             return ()
@@ -239,7 +232,7 @@ class _Case:
     def _up(self, repo: UUID) -> bool:
         return self.world.is_up(repo)
 
-    def _wants(self, node: UUID, copies: frozenset[UUID]) -> bool:
+    def _wants(self, node: UUID, copies: Repos) -> bool:
         found = self._answers.get((node, copies))
         if found is None:
             rebalance = self.goal is Goal.REBALANCE
@@ -253,13 +246,13 @@ class _Case:
         room = self.world.room(node)
         return room is None or room >= (0 if node in self.now else self.key.size or 0)
 
-    def _counted(self, state: frozenset[UUID]) -> frozenset[UUID]:
+    def _counted(self, state: Repos) -> Repos:
         """Give the copies that numcopies counts: to drain, only those that can be verified."""
         if self.goal is Goal.DRAIN:
             return self._verifiable(state)
         return frozenset(repo for repo in state if self.world.trust(repo) not in _NO_COPIES)
 
-    def _verifiable(self, state: frozenset[UUID]) -> frozenset[UUID]:
+    def _verifiable(self, state: Repos) -> Repos:
         """Give the copies that a drop could count on."""
         return frozenset(
             repo
@@ -270,9 +263,7 @@ class _Case:
 
     # Words
 
-    def _reason(
-        self, start: frozenset[UUID], copy_to: Sequence[UUID], drop_from: Sequence[UUID]
-    ) -> str:
+    def _reason(self, start: Repos, copy_to: Sequence[UUID], drop_from: Sequence[UUID]) -> str:
         wanted = [node for node in copy_to if self._wants(node, start)]
         clauses = [f"wanted by {self._names(wanted)}"] if wanted else []
         if self.goal is Goal.REBALANCE and drop_from:
@@ -283,7 +274,7 @@ class _Case:
             clauses.append(f"leaves {self._names(self.leaving & self.now)}")
         return ", ".join(clauses)
 
-    def _blocked(self, end: frozenset[UUID], drop_from: Sequence[UUID]) -> str:
+    def _blocked(self, end: Repos, drop_from: Sequence[UUID]) -> str:
         """Say what stands in the way, if anything does."""
         if not self.settled:
             return "what the nodes want contradicts itself"
@@ -299,7 +290,7 @@ class _Case:
             clauses.append("no other node can take it")
         return ", ".join(clauses)
 
-    def _why_it_stays(self, end: frozenset[UUID], drop_from: Sequence[UUID]) -> str:
+    def _why_it_stays(self, end: Repos, drop_from: Sequence[UUID]) -> str:
         """Say why leaving nodes keep it."""
         left = [n for n in self.world.nodes if n in self.leaving & self.now and n not in drop_from]
         if not left:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shoal.git.preferences import RepositoryFacts
     from shoal.logs.trust import TrustLevel
     from shoal.operations.choosing import Cluster
-    from shoal.operations.plan import KeyPlan
+    from shoal.operations.plan import KeyPlan, Repos
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
@@ -74,13 +74,7 @@ class ClusterWorld:
         return limit - (self._network.live_size(node) or 0)
 
     def wants(
-        self,
-        node: UUID,
-        key: Key,
-        copies: frozenset[UUID],
-        *,
-        rebalance: bool,
-        without: frozenset[UUID],
+        self, node: UUID, key: Key, copies: Repos, *, rebalance: bool, without: Repos
     ) -> bool:
         policy = self._policies[node]
         absent = frozenset({node}) if node in copies else frozenset()
