@@ -41,6 +41,7 @@ from shoal.remotes.p2phttplock import keep_locked
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.transport.addresses import AllowedAddresses
 from shoal.transport.http_client import HttpAnswer, HttpClient, HttpFailure, HttpOptions
+from shoal.transport.http_quick import QuickAnswer
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -116,6 +117,44 @@ class P2PHttpRemote(Remote):
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
         request = self._request(Endpoint.CHECK_PRESENT, key, caller)
         return await self._ask(request, codec.parse_present)
+
+    def present_soon(
+        self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
+    ) -> bool:
+        def told(answer: QuickAnswer | None) -> None:
+            present = None
+            if answer is not None:
+                with suppress(RemoteProtocolError):
+                    present = codec.parse_present(answer.body)
+            tell(present)
+
+        request = self._request(Endpoint.CHECK_PRESENT, key, caller)
+        return self._server.ask_soon(request, told)
+
+    def read_soon(
+        self,
+        key: Key,
+        offset: int,
+        most: int,
+        tell: Callable[[bytes | None], None],
+        *,
+        caller: Caller = NOBODY,
+    ) -> bool:
+        if key.size is None or offset < 0 or not 0 < key.size - offset <= most:
+            return False
+        expected = key.size - offset
+
+        def told(answer: QuickAnswer | None) -> None:
+            """A body that is as long as it should be is vouched for; see _Download."""
+            good = (
+                answer is not None
+                and len(answer.body) == expected
+                and answer.headers.get(codec.LENGTH_HEADER.lower()) == str(expected)
+            )
+            tell(answer.body if answer is not None and good else None)
+
+        request = replace(self._request(Endpoint.KEY, key, caller), offset=offset or None)
+        return self._server.ask_soon(request, told)
 
     async def timestamp(self) -> int:
         request = self._request(Endpoint.GET_TIMESTAMP, None, NOBODY)

@@ -6,9 +6,10 @@ The version is found as the real client does it: from the newest down while the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from shoal.errors import (
     ContentLocked,
@@ -22,6 +23,7 @@ from shoal.p2phttp.codec import BYTES_TYPE, JSON_TYPE, LENGTH_HEADER
 from shoal.p2phttp.routes import NEWEST_VERSION, Endpoint, Request, render_target
 from shoal.remotes.httplogin import Login
 from shoal.transport.http_client import HttpAnswer, HttpClient, HttpFailure
+from shoal.transport.http_quick import QuickAnswer
 
 _PATIENCE = 600.0  # seconds without a byte of an answer, but for uploads
 _SHOWN = 200  # characters of an error's text that are passed on
@@ -103,6 +105,24 @@ class P2PHttpServer:
                 return await answer.read()
         except HttpFailure as failure:
             raise self.unavailable(failure) from failure
+
+    def ask_soon(self, request: Request, tell: Callable[[QuickAnswer | None], None]) -> bool:
+        """Make a request without a body at once, if version and password are known to be right;
+        see QuickHttp.ask(). False when it cannot be made so."""
+        quick = self._http.quick(self._base) if self.has_answered else None
+        if quick is None:
+            return False
+        request = replace(request, version=self._newest)
+        parts = urlsplit(self._base + render_target(request))
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        headers = {"Host": parts.netloc, **self._http.headers, **self._headers(request)}
+        if request.endpoint.method == "POST":
+            headers["Content-Length"] = "0"
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        text = "\r\n".join([f"{request.endpoint.method} {target} HTTP/1.1", *lines, "", ""])
+        if text.count("\n") != len(lines) + 2 or not text.isascii():
+            return False
+        return quick.ask(text.encode("ascii"), tell)
 
     def _versions(self, request: Request) -> range:
         oldest = request.endpoint.first_version

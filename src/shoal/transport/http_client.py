@@ -3,6 +3,7 @@
 aiohttp is imported when the first request is made. Connections are pooled only after an answer
 that came whole; whatever else happens, the connection is closed. There is no limit on how long
 an answer may take where verifying a large content does take long: TCP notices a dead peer.
+Short requests to hosts that need neither TLS nor a proxy can be made by http_quick.py.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from shoal import __version__, debug
 from shoal.p2phttp.codec import MAX_BODY
 from shoal.transport.addresses import PUBLIC_ONLY, AllowedAddresses
+from shoal.transport.http_quick import AddressInfo, QuickHttp
 
 if TYPE_CHECKING:
     import ssl
@@ -95,6 +98,30 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tls: ssl.SSLContext | None = None
+        self._quick: dict[str, QuickHttp | None] = {}
+
+    def quick(self, base: str) -> QuickHttp | None:
+        """Give what makes short requests to the host of the url `base` at once; None when that
+        is not possible there. To be closed with this one."""
+        self._use_this_loop()
+        if base not in self._quick:
+            self._quick[base] = self._quick_for(base)
+        return self._quick[base]
+
+    def _quick_for(self, base: str) -> QuickHttp | None:
+        parts = urlsplit(base)
+        if parts.scheme != "http" or not parts.hostname or "@" in parts.netloc:
+            return None
+        if _proxy_for(base) is not None:
+            return None
+        return QuickHttp(parts.hostname, parts.port or 80, _socket_factory(self._options.allowed))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that all requests have."""
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        sent.update(self._options.headers)
+        return sent
 
     @asynccontextmanager
     async def request(
@@ -117,8 +144,7 @@ class HttpClient:
         import aiohttp
         from yarl import URL
 
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        sent.update(self._options.headers)
+        sent = self.headers
         sent.update(headers or {})
         if body is not None and length is not None:
             sent["Content-Length"] = str(length)
@@ -144,8 +170,8 @@ class HttpClient:
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
 
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._session.closed or self._loop is not loop:
+        self._use_this_loop()
+        if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(
                 limit=0,
                 limit_per_host=self._options.connections,
@@ -159,8 +185,13 @@ class HttpClient:
                 read_bufsize=_READ_AHEAD,
                 skip_auto_headers={"Content-Type"},
             )
-            self._loop = loop
         return self._session
+
+    def _use_this_loop(self) -> None:
+        """Forget what belongs to another event loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._session, self._quick = loop, None, {}
 
     def _trust(self) -> ssl.SSLContext:
         """Give what certificates are checked with: the system's authorities (or those that
@@ -174,6 +205,11 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close all connections."""
         session, self._session = self._session, None
+        quick, self._quick = self._quick, {}
+        if self._loop is asyncio.get_running_loop():
+            for host in quick.values():
+                if host is not None:
+                    await host.aclose()
         if session is not None and self._loop is asyncio.get_running_loop():
             await session.close()
 
@@ -200,10 +236,10 @@ def _text_of(error: BaseException) -> str:
     return str(text)
 
 
-def _socket_factory(allowed: AllowedAddresses) -> Callable[..., socket.socket]:
+def _socket_factory(allowed: AllowedAddresses) -> Callable[[AddressInfo], socket.socket]:
     """Make sockets for addresses that may be connected to, and notice peers that died."""
 
-    def make(info: tuple[int, int, int, str, tuple[str, int]]) -> socket.socket:
+    def make(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
         if not allowed.allow(address[0], address[1]):
             raise PermissionError(
@@ -224,7 +260,6 @@ def _socket_factory(allowed: AllowedAddresses) -> Callable[..., socket.socket]:
 
 def _proxy_for(url: str) -> str | None:
     """Give the proxy that the environment names for `url` (http_proxy, https_proxy, no_proxy)."""
-    from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)

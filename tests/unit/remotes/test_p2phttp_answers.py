@@ -73,6 +73,83 @@ def speaking(newest: int, refusal: bytes = NOT_FOUND) -> Callable[[Asked], bytes
     return reply
 
 
+async def _soon(remote: P2PHttpRemote, key: Key, offset: int | None = None) -> object:
+    """Ask soon, again and again until that is possible; give what was told."""
+    told: list[object] = []
+    for _ in range(30_000):
+        if offset is None:
+            begun = remote.present_soon(key, told.append)
+        else:
+            begun = remote.read_soon(key, offset, len(DATA), told.append)
+        if begun:
+            break
+        await asyncio.sleep(0.001)
+    for _ in range(30_000):
+        if told:
+            return told[0]
+        await asyncio.sleep(0.001)
+    raise AssertionError("nothing was told")
+
+
+@in_loop
+async def test_short_questions_wait_until_the_version_is_known() -> None:
+    server = ScriptedServer(speaking(3))
+    async with remote_of(server) as remote:
+        told: list[object] = []
+        for _ in range(5):
+            assert not remote.present_soon(KEY, told.append)
+            await asyncio.sleep(0)
+        await remote.check_present(KEY)
+        assert await _soon(remote, KEY) is True
+    asked = server.asked[-1]
+    assert (asked.method, asked.version_and_endpoint) == ("POST", "v3/checkpresent")
+    usual = server.asked[-2]
+    assert asked.target == usual.target
+    assert asked.headers | {"host": ""} == usual.headers | {"host": ""}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (answer(b'{"present":false}'), False),
+        (answer(b'{"present":1}'), None),
+        (answer(b"nonsense"), None),
+        (answer(status="500 Internal Server Error"), None),
+        (Cut(), None),
+    ],
+)
+@in_loop
+async def test_what_is_told_soon_of_presence(given: bytes | Cut, told: bool | None) -> None:
+    server = ScriptedServer(speaking(4))
+    async with remote_of(server) as remote:
+        await remote.check_present(KEY)
+        server.otherwise = lambda asked: given
+        assert await _soon(remote, KEY) is told
+
+
+@pytest.mark.parametrize("offset", [0, 7])
+@in_loop
+async def test_content_is_told_soon_only_when_it_is_whole(offset: int) -> None:
+    part = DATA[offset:]
+    bodies = {
+        answer(part, X_git_annex_data_length=len(part)): part,
+        answer(part[:-1], X_git_annex_data_length=len(part)): None,
+        answer(part, X_git_annex_data_length=len(part) + 1): None,
+        answer(part): None,
+        answer(b"", X_git_annex_data_length=0): None,
+        NOT_FOUND: None,
+    }
+    server = ScriptedServer(speaking(4))
+    async with remote_of(server) as remote:
+        await remote.check_present(KEY)
+        for given, told in bodies.items():
+            server.otherwise = lambda asked, given=given: given
+            assert await _soon(remote, KEY, offset) == told
+        assert not remote.read_soon(KEY, 0, len(DATA) - 1, print)
+        assert not remote.read_soon(KEY, len(DATA), len(DATA), print)
+        assert not remote.read_soon(UNSIZED, 0, len(DATA), print)
+
+
 @in_loop
 async def test_a_small_content_is_stored_with_one_request() -> None:
     server = ScriptedServer(speaking(4))
