@@ -297,14 +297,6 @@ class P2PStreamRemote(Remote):
             case _:
                 raise self._unexpected(answer)
 
-    async def store_present(
-        self, key: Key, *, file: str = "", caller: Caller = NOBODY
-    ) -> StoreResult:
-        upload = await self.begin_store(key, file=file, caller=caller)
-        if isinstance(upload, AlreadyPresent):
-            return StoreResult(True, upload.stored_in)
-        assert isinstance(upload, _Upload)
-        async with upload:
     async def store_whole(
         self,
         key: Key,
@@ -321,6 +313,14 @@ class P2PStreamRemote(Remote):
             # So ends git-annex-shell while somebody else stores the same key. That is over soon.
             return await store()
 
+    async def store_present(
+        self, key: Key, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult:
+        upload = await self.begin_store(key, file=file, caller=caller)
+        if isinstance(upload, AlreadyPresent):
+            return StoreResult(True, upload.stored_in)
+        assert isinstance(upload, _Upload)
+        async with upload:
             return await upload.store_present()
 
     def stored(self, answer: Event) -> StoreResult:
