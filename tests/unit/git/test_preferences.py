@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from shoal.git.preferences import Preferences
+from shoal.values.key import Key
 from tests.support.annexrepo import HERE, git, make_annex
+
+KEY = Key.parse(b"WORM-s1--file")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +34,7 @@ def test_the_user_hears_once_of_patterns_that_cannot_be_used(tmp_path: Path) -> 
         preferences = Preferences(repository)
         repository.logs.set_wanted(HERE, "include=[ab]* or url=[z-a] or metadata=a=[")
         for group in ("one", "another"):
-            assert not preferences.wants(HERE, None, "c", default=False)
+            assert not preferences.wants(HERE, KEY, "c", default=False)
             repository.logs.set_groups(HERE, [group])
         assert [
             f"what {HERE} wants: the pattern in `{word}`" in " ".join(told)
