@@ -19,10 +19,15 @@ for word; do
     command=$word
 done
 test "$known" || exit 255
+export SSH_DEPTH=$((SSH_DEPTH + 1))
+test $SSH_DEPTH -gt {deepest} && exit 255
 echo "$command" >> {log}
 test "$known" = server && exec {server} "$command"
 exec sh -c "$command"
 """
+
+DEEPEST = 6
+"""Connections in a row, after which there are no more: gateways that call each other must end."""
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Ssh:
     def install(self, server: str = "shoal-shell -c") -> None:
         """`server` runs a command at the host of this name."""
         script = self.world.root / "ssh"
-        script.write_text(_SSH.format(log=self.log, server=server))
+        script.write_text(_SSH.format(log=self.log, server=server, deepest=DEEPEST))
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         self.monkeypatch.setenv("GIT_SSH_COMMAND", str(script))
         self.monkeypatch.setenv("GIT_ANNEX_USE_GIT_SSH", "1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -153,7 +152,7 @@ def served(gateway: Gateway, *options: str, program: str = "shoal") -> Iterator[
     try:
         yield gateway
     except BaseException:
-        shutil.copyfileobj(gateway.log.open(), sys.stderr)
+        sys.stderr.write(gateway.log.read_text(errors="replace"))
         raise
     finally:
         gateway.stop()

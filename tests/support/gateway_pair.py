@@ -1,4 +1,4 @@
-"""A shoal gateway and a real one of one cluster, which reach each other over ssh."""
+"""Two gateways of one cluster, which reach each other over ssh."""
 
 from __future__ import annotations
 
@@ -37,10 +37,12 @@ class Pair:
         return {uuids[uuid] for _, state, uuid in lines if state == "1"}
 
 
-def make_pair(world: World, first_host: str) -> Pair:
+def make_pair(world: World, first_host: str, second_host: str | None = None) -> Pair:
     """Make gateways with a node each. The first is at the ssh host `first_host`, which is
-    "server" for shoal and "real" for the real program; the second is at the other one."""
-    second_host = "real" if first_host == "server" else "server"
+    "server" for shoal and "real" for the real program; the second is by default at the other
+    one."""
+    if second_host is None:
+        second_host = "real" if first_host == "server" else "server"
     first = make_gateway(world, nodes=1)
     path = world.root / "second"
     world.run("git", "clone", "-q", "-o", "first", f"ssh://{first_host}{first.path}", path)
