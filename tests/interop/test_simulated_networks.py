@@ -1,4 +1,4 @@
-"""In random networks repositories get and drop what `git annex sim` says that they would.
+"""In random networks repositories get what `git annex sim` says that they would.
 
 SHOAL_NETWORKS=1000 tries as many networks, at about a second of processor time each. What looks
 into .gitattributes (lackingcopies) is left out: that ends the simulation.
@@ -31,7 +31,7 @@ _TERMS = [
     *("onlyingroup=h", "inbackend=SHA256E", "securehash", "balanced=g", "balanced=h:2"),
     *("fullybalanced=g:1", "standard", "groupwanted", "copies=1x"),
 ]
-_STEPS = ("getwanted hub", "dropunwanted")
+_STEP = "getwanted hub"
 
 
 @dataclass
@@ -43,7 +43,8 @@ class Network:
     groups: dict[str, set[str]]
     wanted: dict[str, str]
     group_wanted: dict[str, str]
-    steps: list[tuple[str, str]]
+    steps: list[str]  # who gets what it wants, in this order
+    starts: dict[str, set[str]]  # who has the files of each name at first
     uuids: dict[str, UUID] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
     holders: dict[str, set[str]] = field(default_factory=dict)
@@ -57,7 +58,8 @@ class Network:
             {name: {g for g in [*_GROUPS, "archive"] if dice.random() < 0.4} for name in _NAMES},
             {name: _expression(dice) for name in _NAMES},
             {group: _expression(dice) for group in _GROUPS},
-            [(dice.choice(_NAMES), dice.choice(_STEPS)) for _ in range(10)],
+            dice.choices(_NAMES, k=8),
+            {suffix: {"hub", *dice.sample(_NAMES, dice.randint(0, 3))} for suffix in _FILES},
         )
 
     def commands(self) -> str:
@@ -71,43 +73,38 @@ class Network:
             ]
             lines += [f"group {name} {group}" for group in sorted(self.groups[name])]
         lines += [f"groupwanted {group} {text}" for group, text in self.group_wanted.items()]
-        lines += [f"addmulti 3 {suffix} 1kb 10mb hub" for suffix in _FILES]
-        for name, step in self.steps:
-            lines += [f"action {name} {what}" for what in ("gitpull hub", step, "gitpush hub")]
+        for suffix, names in self.starts.items():
+            lines.append(f"addmulti 3 {suffix} 1kb 10mb {' '.join(sorted(names))}")
+        for name in _NAMES:  # so that all know where the files are
+            lines.append(f"action {name} gitpush hub")
+        for name in self.steps:
+            lines += [f"action {name} {what}" for what in ("gitpull hub", _STEP, "gitpush hub")]
         return "\n".join(lines) + "\n"
 
     def follow(self, log: str) -> None:
         """Check what the simulation says that happened in each step."""
-        changes: list[tuple[str, str, str]] = []
-        step: tuple[str, str] | None = None
+        name, got = "", set[str]()
         for line in [*log.splitlines(), "end"]:
             word, *rest = line.split()
-            if step is not None and word in ("present", "notpresent"):
-                changes.append((word, rest[0], rest[1]))
+            if name and word == "present":
+                assert rest[0] == name
+                got.add(rest[1])
                 continue
-            if step is not None:
-                self._check(*step, changes)
-                changes, step = [], None
-            if word == "action" and " ".join(rest[1:]) in _STEPS:
-                step = (rest[0], " ".join(rest[1:]))
+            if name:
+                self._check(name, got)
+            name, got = "", set()
+            if word == "action" and " ".join(rest[1:]) == _STEP:
+                name = rest[0]
 
-    def _check(self, name: str, step: str, changes: list[tuple[str, str, str]]) -> None:
-        getting = step == "getwanted hub"
-        expected = {file for file in self.keys if self._would_change(name, file, getting=getting)}
-        made = {file for word, repo, file in changes if (word == "present") == getting}
-        assert {repo for _, repo, _ in changes} <= {name}
-        assert made == expected, (name, step, self.wanted[name])
-        for file in made:
-            (self.holders[file].add if getting else self.holders[file].remove)(name)
+    def _check(self, name: str, got: set[str]) -> None:
+        assert got == {file for file in self.keys if self._gets(name, file)}, self.wanted[name]
+        for file in got:
+            self.holders[file].add(name)
 
-    def _would_change(self, name: str, file: str, *, getting: bool) -> bool:
-        has = name in self.holders[file]
-        policy, facts = Policy.of(self.uuids[name], self._facts(file)), self._facts(file)
-        if getting:
-            return not has and policy.wants(facts, default=False)
-        if not has or not policy.lets_go(facts, default=True):
-            return False
-        return len({"hub"} & self.holders[file]) >= self.numcopies
+    def _gets(self, name: str, file: str) -> bool:
+        facts = self._facts(file)
+        policy = Policy.of(self.uuids[name], facts)
+        return name not in self.holders[file] and policy.wants(facts, default=False)
 
     def _facts(self, file: str) -> DictFacts:
         return DictFacts(
@@ -141,7 +138,7 @@ def learn(world: World, repo: Path, network: Network) -> None:
     for line in files:
         key, name = line.split(" ", 1)
         network.keys[name] = Key.parse(key.encode())
-        network.holders[name] = {"hub"}
+        network.holders[name] = {*network.starts[name[1:]]}
 
 
 @pytest.mark.parametrize("seed", range(_NETWORKS))
