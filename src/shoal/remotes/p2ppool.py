@@ -6,8 +6,8 @@ long, or has more than a few idle ones beside it, is closed.
 
 To make a connection costs both machines more than a short request does: a process, and a few
 ways there and back. So while others are at work, a short request waits for one of them to end,
-but no longer than it lately took to make a connection. So there are as many connections as are
-worth their cost, however many requests come at once, and one that is held for long, as by a
+but not much longer than it lately took to make a connection. So there are as many connections as
+are worth their cost, however many requests come at once, and one that is held for long, as by a
 large transfer, keeps nobody waiting.
 """
 
@@ -35,8 +35,9 @@ KEPT = 8
 _IDLE_SECONDS = 60.0
 _LETTING_GO = 5.0  # seconds
 _FEW = 2  # connections that are made at once: one is at work while the other's answer is read
-_LEAST_PATIENCE = 0.05  # seconds that a short request waits for a connection
-_MOST_PATIENCE = 1.0
+_PATIENCE = 2.0  # times as long as it took to make a connection
+_LEAST_PATIENCE = 0.2  # seconds that a short request waits for a connection
+_MOST_PATIENCE = 2.0
 
 
 def kept_of(config: GitConfig) -> int:
@@ -60,7 +61,7 @@ class P2PPool:
         self._lent: Counter[Bypass] = Counter()  # those that are being made, too
         self._dialling = 0
         self._waiting: list[tuple[Bypass, asyncio.Future[P2PConnection | None]]] = []
-        self.patience = _LEAST_PATIENCE  # seconds; how long it took to make the last one
+        self.patience = _LEAST_PATIENCE  # seconds that a short request waits for one in use
         self.on_idle: Callable[[Bypass], None] = lambda _: None
         self._sweeping: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -81,18 +82,19 @@ class P2PPool:
 
         `patiently`: rather than to make one, wait a moment for one that is in use.
         """
-        connection = self._kept(bypass)
-        while connection is None and patiently and self._lent[bypass] >= _FEW:
+        if (connection := self._kept(bypass)) is not None:
+            self._lent[bypass] += 1
+            return connection
+        while patiently and self._lent[bypass] >= _FEW:
             connection = await self._wait(bypass)
-            if connection is not None and connection.has_ended():
+            if connection is not None and not connection.has_ended():
+                return connection
+            if connection is not None:
+                self.used_up(bypass)
                 self._close(connection)
-                connection = None
-            if connection is None and self._dialling < self._lent[bypass] - self._dialling:
+            if self._dialling < self._lent[bypass] - self._dialling:
                 break
-        if connection is None:
-            return await self._make(bypass)
-        self._lent[bypass] += 1
-        return connection
+        return await self._make(bypass)
 
     def take_at_once(self, bypass: Bypass) -> P2PConnection | None:
         """Give a connection that is idle, if nobody waits for it; as take()."""
@@ -120,8 +122,8 @@ class P2PPool:
         return None
 
     async def _wait(self, bypass: Bypass) -> P2PConnection | None:
-        """Wait until somebody gives a connection back; None when that takes too long, or it is
-        of no more use."""
+        """Give the connection that somebody else gives back, lent already; None when that takes
+        too long, or it is of no more use."""
         waiter: asyncio.Future[P2PConnection | None]
         waiter = asyncio.get_running_loop().create_future()
         waiting = (bypass, waiter)
@@ -131,7 +133,7 @@ class P2PPool:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and (given := waiter.result()) is not None:
-                self._keep(given, bypass)
+                self.put_back(given, bypass)
             raise
         finally:
             timer.cancel()
@@ -149,8 +151,8 @@ class P2PPool:
             raise
         finally:
             self._dialling -= 1
-        took = self._clock() - began
-        self.patience = min(max(took, _LEAST_PATIENCE), _MOST_PATIENCE)
+        seconds = _PATIENCE * (self._clock() - began)
+        self.patience = min(max(seconds, _LEAST_PATIENCE), _MOST_PATIENCE)
         return connection
 
     async def give_back(self, connection: P2PConnection, bypass: Bypass) -> None:
@@ -162,11 +164,13 @@ class P2PPool:
 
     def put_back(self, connection: P2PConnection, bypass: Bypass) -> asyncio.Task[None] | None:
         """As give_back(), without waiting; give what closes the connection."""
-        self.used_up(bypass)
         if not connection.is_idle or self._closed:
+            self.used_up(bypass)
             self._wake(bypass, None)
             return self._close(connection)
-        self._keep(connection, bypass)
+        if not self._wake(bypass, connection):
+            self.used_up(bypass)
+            self._keep(connection, bypass)
         return None
 
     def used_up(self, bypass: Bypass) -> None:
@@ -176,9 +180,6 @@ class P2PPool:
             del self._lent[bypass]
 
     def _keep(self, connection: P2PConnection, bypass: Bypass) -> None:
-        """Give a connection to who waits for one, or keep it."""
-        if self._wake(bypass, connection):
-            return
         self._idle.append((self._clock(), bypass, connection))
         while len(self._idle) > self._most_idle():
             self._close(self._idle.pop(0)[2])

@@ -112,6 +112,26 @@ async def test_who_came_first_gets_the_connection_that_is_given_back() -> None:
 
 @pytest.mark.usefixtures("no_patience_ends")
 @in_loop
+async def test_a_connection_that_goes_from_hand_to_hand_is_in_use() -> None:
+    """Also in the moment in between: nobody makes another because of it."""
+    dial = Dialler()
+    pool = P2PPool(dial)
+    async with two_in_use(pool) as lent:
+        first = asyncio.create_task(pool.take(NONE, patiently=True))
+        await asyncio.sleep(0)
+        given = lent.pop()
+        await pool.give_back(given, NONE)
+        assert pool.is_busy(NONE)
+        second = asyncio.create_task(pool.take(NONE, patiently=True))
+        assert await first is given
+        assert len(dial.made) == 2
+        await pool.give_back(given, NONE)
+        lent.append(await second)
+    assert len(dial.made) == 2
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
 async def test_a_long_request_does_not_wait() -> None:
     dial = Dialler()
     pool = P2PPool(dial)
