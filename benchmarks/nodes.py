@@ -52,7 +52,7 @@ _SETUPS = {
     ),
     "http": (
         Setup("git-annex", _REAL, _REAL, "ssh"),
-        Setup("no gateway", "", _REAL, "http"),
+        Setup("direct", "", _REAL, "http"),
         Setup("mixed", _OURS, _REAL, "http"),
         Setup("shoal", _OURS, _OURS, "http"),
     ),
