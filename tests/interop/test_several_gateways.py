@@ -23,6 +23,7 @@ from tests.support.world import World
 TRIANGLE = {"ams": ["nyc", "lon"], "nyc": ["ams", "lon"], "lon": ["ams", "nyc"]}
 NODES = ["node-ams", "node-nyc", "node-lon"]
 SIZE = 3_000_000
+LARGE = 24_000_000  # no gateway has so much of an upload in memory
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +141,9 @@ def test_a_gateway_that_is_killed_in_mid_upload(triangle: Federation, killed: st
     """The client hears of a failure, or of copies that are there."""
     world, server = triangle.at("ams"), triangle.gateways[killed]
     client = triangle.client(f"killing-{killed}", of="ams")
-    key = world.add(client, "f", os.urandom(SIZE))
+    key = world.add(client, "f", os.urandom(LARGE))
     kill = partial(server.stop, signal.SIGKILL)
-    triangle.links.when_passed("ams", "nyc", SIZE // 3, kill)
+    triangle.links.when_passed("ams", "nyc", LARGE // 3, kill)
     done = world.run("git-annex", "move", "--to=origin-mycluster", "f", cwd=client, check=False)
     wait_until(lambda: server.process is None)
     if killed == "nyc":
