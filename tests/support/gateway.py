@@ -23,6 +23,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def takes_connections(port: int) -> bool:
+    """Tell whether somebody listens on a port here. (A socket that asks for a port which nobody
+    has may be given that very port, and then be connected to itself.)"""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as probe:
+        return bool(probe.getsockname() != probe.getpeername())
+    return False
+
+
 @dataclass
 class Gateway:
     """A gateway repository with nodes on disk, made by the real program."""
@@ -69,10 +77,7 @@ class Gateway:
         if self.at:
             probe = ["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}"]
             return subprocess.run([*self.at, *probe], stderr=subprocess.DEVNULL).returncode == 0
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-            return True
-        return False
+        return takes_connections(self.port)
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         """End the server; give it time to finish unless it is killed."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
-from tests.support.gateway import free_port, objects_of
+from tests.support.gateway import free_port, objects_of, takes_connections
 from tests.support.world import World
 
 
@@ -39,8 +37,7 @@ class RealServer:
             )  # fmt: skip
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            if takes_connections(self.port):
                 return
             time.sleep(0.05)
         raise AssertionError("the server did not start")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.gateway import free_port
+from tests.support.gateway import free_port, takes_connections
 from tests.support.raw_http import RawClient
 from tests.support.world import World
 
@@ -96,8 +95,7 @@ def _wait_for(server: ServerProcess) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         assert server.process.poll() is None, server.words()
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+        if takes_connections(server.port):
             return
         time.sleep(0.02)
     raise AssertionError("the server did not start")
