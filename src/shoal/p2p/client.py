@@ -49,7 +49,7 @@ from shoal.p2p.messages import (
     Valid,
     Version,
 )
-from shoal.p2p.receiver import Chunk, Receiver
+from shoal.p2p.receiver import Chunk, Receiver, ReceivesPayload
 from shoal.p2p.server import End, PayloadEnd
 from shoal.values.uuid import UUID
 
@@ -106,7 +106,7 @@ _SENDABLE: dict[State, tuple[type, ...]] = {
 }
 
 
-class ClientSession:
+class ClientSession(ReceivesPayload):
     """One session with a server that must be repository `server` (None: any will do).
 
     `version` is 0 until a Version was sent and answered; use exactly what came back.
@@ -187,25 +187,9 @@ class ClientSession:
         else:
             self._input_ended = True
 
-    @property
-    def payload_due(self) -> int:
-        """Bytes of the payload that is being received which are still to come."""
-        return self._receiver.payload_left
-
-    def take_payload(self, buffer: memoryview) -> int:
-        """Move bytes of the payload that is being received into `buffer`; give how many. (They
-        are then no Chunk.) After 0 the driver may read the rest, no more than that, itself."""
-        return self._count_payload(self._receiver.take_payload(buffer))
-
-    def payload_came(self, length: int) -> None:
-        """Count bytes of the payload that the driver read itself."""
-        self._receiver.payload_came(length)
-        self._count_payload(length)
-
-    def _count_payload(self, length: int) -> int:
+    def _payload_counted(self) -> None:
         if self.state is State.RECEIVING and not self._receiver.payload_left:
             self.state = State.VALIDITY
-        return length
 
     def next_event(self) -> Event | None:
         """Give what the server said; None: feed() more.

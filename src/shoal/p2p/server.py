@@ -56,7 +56,7 @@ from shoal.p2p.messages import (
     Valid,
     Version,
 )
-from shoal.p2p.receiver import Chunk, Receiver
+from shoal.p2p.receiver import Chunk, Receiver, ReceivesPayload
 from shoal.values.record import record
 from shoal.values.uuid import UUID
 
@@ -159,7 +159,7 @@ _EXPECTED = {
 }
 
 
-class ServerSession:
+class ServerSession(ReceivesPayload):
     """One session that serves repository `server`.
 
     With `login` the client must first show a token (sockets); otherwise the server speaks
@@ -202,20 +202,9 @@ class ServerSession:
         self._output.clear()
         return output
 
-    def take_payload(self, buffer: memoryview) -> int:
-        """Move bytes of the payload that is being received into `buffer`; give how many. (They
-        are then no Chunk.) After 0 the driver may read the rest, no more than that, itself."""
-        return self._count_payload(self._receiver.take_payload(buffer))
-
-    def payload_came(self, length: int) -> None:
-        """Count bytes of the payload that the driver read itself."""
-        self._receiver.payload_came(length)
-        self._count_payload(length)
-
-    def _count_payload(self, length: int) -> int:
+    def _payload_counted(self) -> None:
         if self.state is State.RECEIVING and not self._receiver.payload_left:
             self.state = State.RECEIVED
-        return length
 
     # Events
 
