@@ -13,6 +13,8 @@ from tests.support.gateway import Gateway, objects_of, served
 from tests.support.links import Links
 from tests.support.world import World
 
+OPTIONS = ("--wideopen", "--jobs=16", "--git")
+
 
 @dataclass
 class Placed(World):
@@ -63,6 +65,12 @@ class Federation:
         ).stdout
         known = {row["uuid"] for row in json.loads(said)["whereis"]} if said.strip() else set()
         return [node for node, uuid in self.uuids().items() if uuid in known]
+
+    def restart(self) -> None:
+        """Have all gateways begin anew, without memory of what happened."""
+        for gateway in self.gateways.values():
+            gateway.stop()
+            gateway.start(*OPTIONS)
 
     def client(self, name: str, of: str) -> Path:
         """Clone a gateway for a real git-annex client that uses it over HTTP."""
@@ -141,5 +149,5 @@ def running(federation: Federation, *names: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name in names or federation.gateways:
             server = federation.gateways[name]
-            stack.enter_context(served(server, "--wideopen", "--jobs=16", "--git"))
+            stack.enter_context(served(server, *OPTIONS))
         yield
