@@ -288,7 +288,7 @@ def _serve_own(repository: Repository, client: UUID, limits: Limits) -> int:
     from shoal.cli.shellearly import EarlySession
     from shoal.p2p.server import End
 
-    early = EarlySession(repository, _access(limits))
+    early = EarlySession(repository, client, _access(limits))
     event = early.serve()
     if isinstance(event, End):
         return 0

@@ -31,6 +31,8 @@ from shoal.values.uuid import UUID
 
 Direction = Literal["download", "upload"]
 
+LOGGED_SIZE: Final = 1 << 20  # bytes; smaller contents are sent before anybody could look
+
 _LOCK_PREFIX: Final = "lck."
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.:-]{0,127}")
 _SIZE: Final = re.compile(r"[^-]+-s([0-9]+)-")

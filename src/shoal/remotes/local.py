@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ContentLocked, KeyNotPresent, RemoteRefused, ShoalError
+from shoal.git.transfers import LOGGED_SIZE
 from shoal.git.waiting import without_waiting
 from shoal.remotes.base import (
     NOBODY,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from shoal.values.uuid import UUID
 
 RETENTION: Final = 600.0  # seconds for which a lock outlives a process that dies
-_LOGGED_SIZE: Final = 1 << 20  # bytes; smaller contents are sent before anybody could look
 
 _TOO_LATE: Final = "removal time has passed"
 _NO_TRASH: Final = "annex.trashbin is set to the name of an unknown remote"
@@ -136,7 +136,7 @@ class LocalRemote(Remote):
     def read_at_once(
         self, key: Key, offset: int, most: int, *, caller: Caller = NOBODY
     ) -> bytes | None:
-        if offset < 0 or most >= _LOGGED_SIZE or (key.size or 0) - offset > most:
+        if offset < 0 or most >= LOGGED_SIZE or (key.size or 0) - offset > most:
             return None
 
         def read(repository: Repository) -> bytes | None:
@@ -184,7 +184,7 @@ class LocalRemote(Remote):
         if content is None:
             self._disk.still_there()
             raise KeyNotPresent(self._info.name, str(key))
-        large = content.size is not None and content.size >= _LOGGED_SIZE
+        large = content.size is not None and content.size >= LOGGED_SIZE
         if not large or caller.uuid is None:
             return content, None
         return content, objects.transfers.begin_upload(key, caller.uuid, file)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 
 from shoal.errors import RemoteUnavailable
+from shoal.git.objectfile import ObjectFile, same_state
 from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, Chunk, Content, Region
 from shoal.remotes.localdisk import LocalDisk
 
@@ -21,18 +22,19 @@ class FileContent(Content):
 
     def __init__(self, disk: LocalDisk, path: str, offset: int) -> None:
         self._disk = disk
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file: ObjectFile | None = None
+        file = ObjectFile(path)
         try:
-            self._status = os.fstat(self._fd)
-            self.offset = min(offset, self._status.st_size)
-            self.size = self._status.st_size - self.offset
+            self.offset = min(offset, file.status.st_size)
+            self.size = file.status.st_size - self.offset
             self.region = Region(path, self.offset, self.size)
             if self.size <= AT_ONCE:
-                start = os.pread(self._fd, self.size, self.offset)
+                start = os.pread(file.fd, self.size, self.offset)
                 self.whole = start if len(start) == self.size else None
         except BaseException:
-            os.close(self._fd)
+            file.close()
             raise
+        self._file = file
         self._flight: Future[int] | None = None
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
@@ -60,7 +62,8 @@ class FileContent(Content):
 
     def _read(self, buffer: bytearray, position: int, end: int) -> None:
         view = memoryview(buffer)[: end - position]
-        fd = self._fd
+        assert self._file is not None
+        fd = self._file.fd
         self._flight = self._disk.submit(lambda: os.preadv(fd, [view], position))
 
     async def _landed(self) -> int:
@@ -70,31 +73,17 @@ class FileContent(Content):
 
     async def confirm(self) -> bool:
         """Tell whether the file is as it was, for who read `stream` and who read `region`."""
-        return self._unchanged()
-
-    def _unchanged(self) -> bool:
-        if self.region is None or self._fd < 0:
-            return False
-        now = os.fstat(self._fd)
-        if not _same_state(now, self._status):
-            return False
-        try:
-            named = os.stat(self.region.path)
-        except FileNotFoundError:
-            return True  # removed: what was read was the content
-        except OSError:
-            return False
-        return os.path.samestat(named, now)
+        return self._file is not None and self._file.is_unchanged()
 
     def close(self) -> None:
         """Close the file, once no thread reads it any more."""
-        fd, self._fd = self._fd, -1
-        if fd < 0:
+        file, self._file = self._file, None
+        if file is None:
             return
         if self._flight is None or self._flight.done() or self._flight.cancel():
-            os.close(fd)
+            file.close()
         else:
-            self._flight.add_done_callback(lambda _: os.close(fd))
+            self._flight.add_done_callback(lambda _: file.close())
 
 
 def read_file_at_once(path: str, offset: int, most: int) -> bytes | None:
@@ -109,7 +98,7 @@ def read_file_at_once(path: str, offset: int, most: int) -> bytes | None:
         if size > most or not stat.S_ISREG(before.st_mode):
             return None
         data = _read_if_in_memory(fd, size, offset)
-        return data if len(data) == size and _same_state(os.fstat(fd), before) else None
+        return data if len(data) == size and same_state(os.fstat(fd), before) else None
     finally:
         os.close(fd)
 
@@ -128,7 +117,3 @@ def _read_if_in_memory(fd: int, size: int, offset: int) -> bytes:
         if error.errno != errno.EOPNOTSUPP:
             raise
         return os.pread(fd, size, offset)
-
-
-def _same_state(one: os.stat_result, other: os.stat_result) -> bool:
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)

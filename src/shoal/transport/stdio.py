@@ -7,21 +7,18 @@ the peer by sendfile() where the kernel can.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import fcntl
 import os
 import select
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
+from shoal.transport.pipes import widen
 from shoal.transport.stream import FILE_CHUNK, ByteStream
 
 _READ_SIZE = 1 << 18  # bytes asked for at a time
-_PIPE_SIZE = 1 << 20  # what a pipe should hold, where the kernel allows it
 _GONE = (BrokenPipeError, ConnectionResetError)
 _SHARE = 0.005  # seconds after which other tasks get their turn
 _PATIENCE = 10.0  # seconds for which a child may take to end by itself
@@ -43,9 +40,7 @@ class FdStream(ByteStream):
         self._watched: asyncio.AbstractEventLoop | None = None  # who looks out for them
         for fd in self._open:
             os.set_blocking(fd, False)
-            if stat.S_ISFIFO(os.fstat(fd).st_mode):
-                with contextlib.suppress(OSError):
-                    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+            widen(fd)
 
     async def receive(self) -> bytes:
         await self._share()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,114 @@ def test_a_question_is_answered_with_next_to_nothing(annex: Path) -> None:
     answers, modules = converse(annex, *asked)
     assert answers == ["VERSION 4", "SUCCESS", "FAILURE", "ERROR unknown command"]
     assert modules & (HEAVY | UNNEEDED) == set()
+
+
+def test_content_is_sent_with_next_to_nothing(annex: Path) -> None:
+    requests = ["VERSION 4"]
+    for offset in (0, 5, 7, 70):
+        requests += [f"GET {offset}  {KEY}", "SUCCESS"]
+    answers, modules = converse(annex, *requests, f"CHECKPRESENT {KEY}")
+    assert answers == [
+        "VERSION 4", "DATA 7", "contentVALID", "DATA 2", "ntVALID", "DATA 0", "VALID", "DATA 0",
+        "VALID", "SUCCESS",
+    ]  # fmt: skip
+    assert modules & (HEAVY | UNNEEDED) == set()
+
+
+def test_content_that_is_not_here_is_looked_for_with_care(annex: Path) -> None:
+    answers, modules = converse(
+        annex, "VERSION 4", f"GET 0  {key_of(b'other')}", "FAILURE", f"GET 0  {KEY}", "SUCCESS"
+    )
+    assert answers == ["VERSION 4", "DATA 0", "INVALID", "DATA 7", "contentVALID"]
+    assert "asyncio" in modules
+
+
+class Downloading:
+    """A client in the middle of a download that is larger than what pipes hold."""
+
+    def __init__(self, annex: Path) -> None:
+        content = b"0123456789abcdef" * (1 << 18)
+        self.key = key_of(content)
+        with Repository.open(annex) as opened:
+            self.object = Path(opened.objects.location(self.key))
+        self.object.parent.mkdir(parents=True)
+        self.object.write_bytes(content)
+        self.transfers = annex / ".git" / "annex" / "transfer"
+        self.shell = subprocess.Popen(
+            [sys.executable, "-I", "-c", SHELL, "p2pstdio", annex, "client"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.shell.stdin is not None
+        assert self.shell.stdout is not None
+        self.shell.stdin.write(f"VERSION 4\nGET 1 file {self.key}\n".encode())
+        self.shell.stdin.flush()
+        for line in (None, b"VERSION 4\n", b"DATA %d\n" % (len(content) - 1)):
+            assert self.shell.stdout.readline() == line or line is None
+        self.content = content
+
+    def transfer(self, kind: str) -> Path:
+        """Give the file that tells of the transfer."""
+        return self.transfers / kind / "client" / str(self.key)
+
+    def finish(self) -> tuple[bytes, bytes, str]:
+        """Download the rest; give it, what is said about it, and what is told to people."""
+        assert self.shell.stdout is not None
+        got = self.shell.stdout.read(len(self.content) - 1)
+        validity = self.shell.stdout.readline()
+        _, errors = self.shell.communicate(b"SUCCESS\n", timeout=60)
+        return got, validity, errors.decode()
+
+
+def test_a_large_content_is_sent_as_it_is(annex: Path) -> None:
+    """While that is under way others can see it."""
+    client = Downloading(annex)
+    assert b"file" in client.transfer("upload").read_bytes()
+    got, validity, errors = client.finish()
+    assert got == client.content[1:]
+    assert validity == b"VALID\n"
+    assert "asyncio" not in errors.split()
+    assert not client.transfer("upload").exists()
+    assert not client.transfer("failed/upload").exists()
+
+
+def test_content_that_changes_while_it_is_sent_is_not_vouched_for(annex: Path) -> None:
+    client = Downloading(annex)
+    with client.object.open("r+b") as file:
+        file.write(b"changed")
+    os.utime(client.object, ns=(1, 1))
+    _, validity, _ = client.finish()
+    assert validity == b"INVALID\n"
+
+
+def test_content_that_is_removed_while_it_is_sent_was_the_content(annex: Path) -> None:
+    client = Downloading(annex)
+    client.object.unlink()
+    got, validity, _ = client.finish()
+    assert (got, validity) == (client.content[1:], b"VALID\n")
+
+
+def test_a_content_that_becomes_shorter_ends_the_session(annex: Path) -> None:
+    client = Downloading(annex)
+    os.truncate(client.object, 0)
+    got, validity, errors = client.finish()
+    assert len(got) < len(client.content) - 1
+    assert validity == b""
+    assert "the content ended early" in errors
+    assert client.shell.returncode == 1
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_download_is_noted(annex: Path) -> None:
+    client = Downloading(annex)
+    assert client.shell.stdout is not None
+    client.shell.stdout.close()
+    assert client.shell.wait(60) == 1
+    assert client.shell.stdin is not None
+    assert client.shell.stderr is not None
+    assert b"connection lost" in client.shell.stderr.read()
+    client.shell.stdin.close()
+    client.shell.stderr.close()
+    assert not client.transfer("upload").exists()
+    assert client.transfer("failed/upload").exists()
 
 
 def test_what_needs_more_is_handed_over_with_what_came_after_it(annex: Path) -> None:
