@@ -43,7 +43,7 @@ class Branch(Content):
         self.batches = self if fanout.source.filler is not None else None
         self.holds_one = False  # the reader uses batch number `taken`
         self.taken = 0  # batches that the reader is done with
-        self.moved = fanout.clock()  # when the reader last took one or asked for one
+        self.moved = fanout.clock()  # when the reader last took one, or could after a wait
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
         self._skip += skip
@@ -131,6 +131,8 @@ class Fanout:
             if self._branches:
                 self._vouched = await self.source.confirm()
         finally:
+            with self._lock:
+                self._end_waits()
             self.ended = True
             self.broke_off = not complete
             self._vouched = bool(self._vouched)
@@ -189,8 +191,17 @@ class Fanout:
             if not self._branches:
                 return
             self._window.append(batch)
+            self._end_waits()
             self.head += 1
         self._wake_readers()
+
+    def _end_waits(self) -> None:
+        """Who waited for the source did not stall: its time begins when there is more, not when
+        it gets to see that."""
+        now = self.clock()
+        for branch in self._branches:
+            if branch.taken >= self.head:
+                branch.moved = now
 
     async def _wait_for_room(self) -> None:
         while True:

@@ -334,6 +334,35 @@ async def _take_in_threads(branch: Branch) -> list[bytes]:
 
 
 @in_loop
+async def test_who_waits_for_a_slow_source_has_not_stalled() -> None:
+    """Not even when there is more to take, and it did not get to that yet."""
+    now = 0.0
+    branches: list[Branch] = []
+    stalled: list[float] = []
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        nonlocal now
+        for _ in range(2):
+            await asyncio.sleep(0)  # the branch waits
+            now += 100
+            yield bytes(CHUNK_SIZE)
+            stalled.append(branches[0].stalled_for())  # there is more
+        await asyncio.sleep(0)
+        now += 100
+
+    fanout = Fanout(StreamContent(chunks(), size=2 * CHUNK_SIZE), lambda: now)
+    branches.append(fanout.branch(0))
+    taking = asyncio.create_task(gather(branches[0]))
+    await asyncio.sleep(0)
+    await fanout.pump()
+    stalled.append(branches[0].stalled_for())  # it has ended
+    assert len(await taking) == 2 * CHUNK_SIZE
+    assert stalled == [0, 0, 0]
+    now += 1
+    assert branches[0].stalled_for() == 1
+
+
+@in_loop
 async def test_a_thread_takes_only_some_before_others_have_their_turn() -> None:
     source = Filling(bytes(1000 * 50))
     fanout = Fanout(source)
