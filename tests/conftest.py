@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 
 from shoal.git.repository import Place, Repository
 from tests.support.world import World, isolated_environment
+
+
+def pytest_configure() -> None:
+    """Let interrupts work. What a script starts in the background has them ignored, and so would
+    all programs that tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

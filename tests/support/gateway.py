@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.wait import wait_until
 from tests.support.world import World
+
+_PORTS = range(10_000, 32_000)  # none that Linux gives to sockets which ask for no port
 
 
 def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a TCP port of 127.0.0.1 that nobody uses, and that nobody is given by chance before
+    a server is started there, or while one is down."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def takes_connections(port: int) -> bool:
@@ -63,14 +69,12 @@ class Gateway:
             self.process = subprocess.Popen(
                 words, cwd=self.path, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the server ended: {self.log.read_text()}")
-            if self._answers():
-                return
-            time.sleep(0.02)
-        raise AssertionError("the server did not start")
+        wait_until(self._is_up)
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the server ended: {self.log.read_text()}"
+        return self._answers()
 
     def _answers(self) -> bool:
         """Tell whether it takes connections."""
@@ -83,7 +87,7 @@ class Gateway:
         """End the server; give it time to finish unless it is killed."""
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(60)
+            self.process.wait(120)
             self.process = None
 
     def take_away(self, node: Path) -> None:

@@ -205,7 +205,7 @@ def _end(holder: subprocess.Popen[str]) -> None:
     assert holder.stdout is not None
     holder.stdin.close()
     holder.stdout.close()
-    holder.wait(10)
+    holder.wait(60)
 
 
 def best_links(graph: Mapping[str, Iterable[str]]) -> Links:

@@ -26,7 +26,7 @@ class Running:
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; give the exit code and what was shown."""
-        return self.process.wait(60), self.shown()
+        return self.process.wait(120), self.shown()
 
 
 def begin(gateway: Gateway, *words: str) -> Running:

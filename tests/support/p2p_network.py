@@ -98,7 +98,7 @@ class Network:
             wait_until(link.is_symlink)
             yield process
             if process.poll() is None:
-                process.communicate(b"STOP\n", timeout=30)
+                process.communicate(b"STOP\n", timeout=120)
         finally:
             process.kill()
             process.communicate()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.gateway import free_port, objects_of, takes_connections
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 
@@ -35,17 +35,17 @@ class RealServer:
                 words, cwd=self.path, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **(env or {})},
             )  # fmt: skip
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if takes_connections(self.port):
-                return
-            time.sleep(0.05)
-        raise AssertionError("the server did not start")
+        wait_until(self._is_up)
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.world.root / "server.log").read_text()
+        return takes_connections(self.port)
 
     def stop(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+            self.process.wait(120)
             self.process = None
 
     @property

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.gateway import free_port, takes_connections
 from tests.support.raw_http import RawClient
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 
@@ -45,7 +45,7 @@ class ServerProcess:
     def send(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 120) -> int:
         """Wait for the end; give the exit code."""
         return self.process.wait(seconds)
 
@@ -77,7 +77,7 @@ def server_process(
         )
     server = ServerProcess(world, port, process, log)
     try:
-        _wait_for(server)
+        wait_until(lambda: _is_up(server))
         yield server
     except BaseException:
         sys.stderr.write(server.words())
@@ -86,16 +86,11 @@ def server_process(
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(120)
         finally:
             process.kill()
 
 
-def _wait_for(server: ServerProcess) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert server.process.poll() is None, server.words()
-        if takes_connections(server.port):
-            return
-        time.sleep(0.02)
-    raise AssertionError("the server did not start")
+def _is_up(server: ServerProcess) -> bool:
+    assert server.process.poll() is None, server.words()
+    return takes_connections(server.port)

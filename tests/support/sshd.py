@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Self
 
 import pytest
 
-from tests.support.gateway import free_port
+from tests.support.gateway import free_port, takes_connections
 from tests.support.wait import wait_until
 from tests.support.world import World
 
@@ -113,8 +112,7 @@ class Sshd:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.directory / "sshd.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return takes_connections(self.port)
 
     def _make_keys(self) -> None:
         known = []

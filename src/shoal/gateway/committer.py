@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -55,7 +54,7 @@ class IdleCommitter:
 
         The event loop is not woken for each of many changes.
         """
-        now = time.monotonic()
+        now = self._loop.time()
         with self._lock:
             if not self._pending:
                 self._deadline = now + self._latest
@@ -81,7 +80,7 @@ class IdleCommitter:
         self._cancel_timer()
         if self._closed:
             return
-        now = time.monotonic()
+        now = self._loop.time()
         with self._lock:
             due = min(self._newest + self._idle, self._deadline)
             if not self._pending:
@@ -110,7 +109,7 @@ class IdleCommitter:
         except (ShoalError, OSError) as error:
             with self._lock:
                 self._pending = max(self._pending, 1)
-                self._deadline = time.monotonic() + self._latest
+                self._deadline = self._loop.time() + self._latest
                 self._newest = self._deadline  # not before that, unless something changes
                 self._watched = True
             self._look()

@@ -19,7 +19,7 @@ from shoal.remotes.content import WholeContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.fake_cluster import GATEWAY, IMPATIENT, FakeCluster, NodeRemote, node_uuid
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, pass_time, until
 from tests.support.memory_remote import key_of
 
 DATA = bytes(range(256)) * 40
@@ -144,11 +144,11 @@ async def test_a_node_that_hangs_is_left_out() -> None:
 
 @in_loop
 async def test_a_node_that_agreed_has_more_time() -> None:
-    rig = FakeCluster(limits=Limits(answer=0.05, stall=0.05, finish=20.0, grace=1.0))
+    rig = FakeCluster(limits=Limits(answer=10, stall=10, finish=50, grace=10))
     gate = rig.remotes[1].hold("store")
     storing = asyncio.create_task(put(rig.cluster))
     await gate.reached()
-    await asyncio.sleep(0.1)
+    await pass_time(15)
     assert not storing.done()
     gate.open()
     assert await storing == StoreResult(True, rig.uuids(1, 2, 3))
@@ -157,9 +157,15 @@ async def test_a_node_that_agreed_has_more_time() -> None:
 
 @in_loop
 async def test_but_not_for_ever() -> None:
-    rig = FakeCluster(limits=Limits(answer=0.05, stall=0.05, finish=0.1, grace=1.0))
+    rig = FakeCluster(limits=Limits(answer=10, stall=10, finish=20, grace=10))
     gate = rig.remotes[1].hold("store")
-    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 3))
+    storing = asyncio.create_task(put(rig.cluster))
+    await gate.reached()
+    await until(lambda: rig.holders(KEY) == rig.uuids(1, 3))
+    await pass_time(15)
+    assert not storing.done()
+    await pass_time(20)
+    assert await storing == StoreResult(True, rig.uuids(1, 3))
     assert rig.logged(KEY) == rig.uuids(1, 3)
     gate.open()
     await rig.patience.aclose()

@@ -9,7 +9,7 @@ import pytest
 
 from shoal.errors import ConfigError
 from shoal.gateway.committer import IdleCommitter
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, pass_time
 
 
 class Branch:
@@ -23,7 +23,7 @@ class Branch:
         self.go_on.set()
 
     async def commit(self) -> None:
-        await asyncio.to_thread(self.go_on.wait, 10)
+        await asyncio.to_thread(self.go_on.wait, 60)
         if self.errors:
             raise self.errors.pop()
         self.commits += 1
@@ -31,18 +31,19 @@ class Branch:
 
     async def wait(self) -> None:
         """Wait for a commit."""
-        await asyncio.to_thread(self.committed.wait, 10)
+        await asyncio.to_thread(self.committed.wait, 60)
         self.committed.clear()
 
 
 @in_loop
 async def test_one_commit_after_a_burst_of_changes() -> None:
     branch = Branch()
-    committer = IdleCommitter(branch.commit, idle=0.02)
-    for _ in range(5):
+    committer = IdleCommitter(branch.commit, idle=10)
+    for _ in range(4):
         committer.changed()
-        await asyncio.sleep(0.005)
+        await pass_time(6)
     assert branch.commits == 0
+    await pass_time(10)
     await branch.wait()
     await committer.aclose()
     assert branch.commits == 1
@@ -51,12 +52,13 @@ async def test_one_commit_after_a_burst_of_changes() -> None:
 @in_loop
 async def test_changes_without_end_are_committed_in_between() -> None:
     branch = Branch()
-    committer = IdleCommitter(branch.commit, idle=0.05, latest=0.1)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + 10
-    while not branch.commits and loop.time() < end:
+    committer = IdleCommitter(branch.commit, idle=10, latest=20)
+    for _ in range(5):
         committer.changed()
-        await asyncio.sleep(0.001)
+        assert branch.commits == 0
+        await pass_time(4)
+    committer.changed()
+    await branch.wait()
     assert branch.commits == 1
     await committer.aclose()
 

@@ -8,7 +8,7 @@ import pytest
 
 from shoal.server.http import Server
 from shoal.server.options import Limits
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, pass_time
 from tests.support.memory_remote import MemoryRemote
 from tests.support.served import read_answer, request_bytes, serving
 
@@ -65,10 +65,11 @@ async def test_a_request_that_does_not_come_is_not_waited_for(sent: bytes) -> No
 
 @in_loop
 async def test_an_idle_connection_is_closed() -> None:
-    async with serving(MemoryRemote(), limits=Limits(idle=0.1)) as server:
+    async with serving(MemoryRemote(), limits=Limits(idle=20)) as server:
         reader, writer = await server.connect()
         writer.write(request_bytes("POST", server.path("gettimestamp")))
         assert (await read_answer(reader)).status == 200
+        await pass_time(25)
         assert await reader.read() == b""
 
 

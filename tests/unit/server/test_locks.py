@@ -19,7 +19,7 @@ from shoal.transport.addresses import AllowedAddresses
 from shoal.transport.http_client import HttpClient, HttpOptions
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
-from tests.support.loop import in_loop, until
+from tests.support.loop import in_loop, pass_time, until
 from tests.support.memory_remote import MEMORY_UUID, MemoryRemote, key_of
 from tests.support.served import CLIENT, FixedSite, TestServer, read_answer, request_bytes, serving
 
@@ -187,9 +187,10 @@ async def test_a_failed_lock_takes_no_place(error: Exception | None) -> None:
 async def test_a_lock_that_nobody_keeps_ends() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
-    registry = LockRegistry(10, seconds=0.05)
+    registry = LockRegistry(10, seconds=20)
     assert await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID) is not None
     assert remote.locks[key] == 1
+    await pass_time(25)
     await until(lambda: remote.idle)
     assert len(registry) == 0
 
@@ -198,11 +199,11 @@ async def test_a_lock_that_nobody_keeps_ends() -> None:
 async def test_a_lock_that_is_kept_outlasts_its_time() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
-    registry = LockRegistry(10, seconds=0.05)
+    registry = LockRegistry(10, seconds=20)
     lock_id = await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID)
     assert lock_id is not None
     with registry.kept(lock_id, MEMORY_UUID), registry.kept(lock_id, MEMORY_UUID):
-        await asyncio.sleep(0.1)
+        await pass_time(25)
         assert remote.locks[key] == 1
     await until(lambda: remote.idle)  # its time is over, and nobody keeps it
 
@@ -211,13 +212,13 @@ async def test_a_lock_that_is_kept_outlasts_its_time() -> None:
 async def test_two_requests_may_keep_one_lock() -> None:
     remote = MemoryRemote()
     key = remote.put(b"hello")
-    registry = LockRegistry(10, seconds=0.05)
+    registry = LockRegistry(10, seconds=20)
     lock_id = await registry.lock(target_of(remote), key, NOBODY, MEMORY_UUID)
     assert lock_id is not None
     with registry.kept(lock_id, MEMORY_UUID):
         with registry.kept(lock_id, MEMORY_UUID):
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(0.02)
+            await pass_time(25)
+        await pass_time(1)
         assert remote.locks[key] == 1
         await registry.release(lock_id, MEMORY_UUID)
         assert remote.idle
