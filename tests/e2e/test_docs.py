@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shoal.cli.main import SECTIONS
+from tests.support.gateway import free_port
 from tests.support.p2p_network import daemons_of
 from tests.support.world import World
 
@@ -30,12 +30,6 @@ _WAIT = (
 
 def _examples(page: str) -> str:
     return "\n".join(_SHELL.findall((ROOT / page).read_text()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _adapted(script: str, port: int) -> str:
@@ -70,7 +64,7 @@ def _run_script(script: str, cwd: Path) -> str:
 
 
 def test_the_quickstart_runs(world: World) -> None:
-    said = _run_script(_adapted(_examples("docs/quickstart.md"), _free_port()), world.root)
+    said = _run_script(_adapted(_examples("docs/quickstart.md"), free_port()), world.root)
     assert said.count("hello.txt") > 5
     assert "\nhello\n" in said
 
@@ -86,7 +80,7 @@ def test_the_readme_s_cluster_runs(world: World) -> None:
     clone = "cd ..; git clone -q gateway laptop; cd laptop; git annex init -q\n"
     file = "echo content > file; git annex add -q file; git commit -q -m file\n"
     script = f"cd gateway\n{server}{clone}{file}{client}"
-    said = _run_script(_adapted(script, _free_port()), world.root)
+    said = _run_script(_adapted(script, free_port()), world.root)
     assert "ok" in said
     key = world.annex(world.root / "laptop", "lookupkey", "file").strip()
     for name in ("disk1", "disk2"):
@@ -119,7 +113,7 @@ def test_the_examples_of_peer_to_peer_networks_run(world: World) -> None:
 
 def test_the_examples_of_git_over_http_run(world: World) -> None:
     _gateway_with_disks(world)
-    port = _free_port()
+    port = free_port()
     script = _adapted(_examples("docs/git-http.md"), port).replace(":9417/", f":{port}/")
     said = _run_script(script, world.root / "gateway")
     assert "get file (from origin...)" in said

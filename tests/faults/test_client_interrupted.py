@@ -70,9 +70,9 @@ def test_ctrl_c(server: Silent, tmp_path: Path, words: list[str]) -> None:
         [sys.executable, "-c", script, *words], cwd=top,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert server.asked.wait(30)
+    assert server.asked.wait(120)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors == ""
     with Repository.open(top) as repository:

@@ -165,7 +165,7 @@ def test_others_see_what_is_reserved_and_do_not_wait(world: World, command: str)
             began = time.monotonic()
             assert world.run(*words, cwd=gateway.path).stdout == ""
             assert shown_sizes(gateway, command) == {"node1": 0}
-            assert time.monotonic() - began < 20  # a lock is waited for a minute
+            assert time.monotonic() - began < 50  # a lock is waited for a minute
             answer = RawClient(gateway.port, gateway.cluster).put(
                 key_of(b"2" * LARGE), b"2" * LARGE
             )

@@ -166,7 +166,7 @@ def test_server_says_what_the_real_one_said(name: str, piece: int | None) -> Non
     async def replay() -> None:
         for session in _load(name):
             _prepare(remote, {"description": description, **session})
-            await asyncio.wait_for(_Replay(remote, session, piece).run(_access(session)), 5)
+            await asyncio.wait_for(_Replay(remote, session, piece).run(_access(session)), 60)
             remote.locks.clear()
 
     asyncio.run(replay())

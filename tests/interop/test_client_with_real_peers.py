@@ -142,7 +142,7 @@ def test_two_clients_drop_at_the_same_time(world: World, far: Path, here: Path) 
         for program, repo in (("shoal", here), ("git-annex", other))
     ]  # fmt: skip
     for process in both:
-        process.wait(60)
+        process.wait(120)
     for name, content in CONTENTS.items():
         left = [repo for repo in (here, other) if (repo / name).exists()]
         assert left, f"{name} is lost"

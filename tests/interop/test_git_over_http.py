@@ -62,7 +62,7 @@ def _ask(
 
 
 @contextlib.contextmanager
-def _connected(port: int, seconds: float = 30) -> Iterator[http.client.HTTPConnection]:
+def _connected(port: int, seconds: float = 120) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         yield connection
@@ -395,7 +395,7 @@ def test_who_goes_away_leaves_no_child(world: World, who: str) -> None:
         else:
             server.send(signal.SIGTERM)
         wait_until(lambda: not _is_running(pid))
-        client.wait(30)
+        client.wait(120)
         if who == "client":
             assert _ask(server.port, "GET", "/config")[0] == 200
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateway import left_behind, objects_of
-from tests.support.raw_http import CLIENT, key_of
+from tests.support.raw_http import CLIENT, key_of, receives
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.wait import wait_until
 from tests.support.world import World
@@ -202,5 +202,5 @@ def test_a_transfer_shows_in_info(world: World, repo: Path, server: ServerProces
     info = world.annex(repo, "info", "--json")
     assert [each["key"] for each in json.loads(info)["transfers in progress"]] == [key]
     connection.sendall(request[-100_000:])
-    assert b'"stored":true' in connection.recv(4096)
+    assert receives(connection, b'"stored":true')
     connection.close()

@@ -124,7 +124,7 @@ def test_locked_content_stays(world: World, ssh: Ssh, server: Path) -> None:
         assert failed.returncode == 1
         assert objects_of(server, key)
         holder.stdin.close()
-        assert holder.wait(30) == 0
+        assert holder.wait(120) == 0
     world.annex(client, "drop", "--from=origin", "f")
     assert not objects_of(server, key)
 

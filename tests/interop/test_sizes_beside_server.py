@@ -91,7 +91,7 @@ def test_both_programs_answer_at_once_and_agree(
                     begin = time.monotonic()
                     world.run(program, *words, cwd=repo)
                     taken.append(time.monotonic() - begin)
-    assert max(taken) < 10, f"{taken} seconds"
+    assert max(taken) < 60, f"{taken} seconds"
     answers = [one.result() for one in uploads]
     assert [one.json().get("stored") for one in answers] == [True] * FILES
 

@@ -78,3 +78,14 @@ class RawClient:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         connection.sendall(data)
         return connection
+
+
+def receives(connection: socket.socket, words: bytes) -> bool:
+    """Receive until `words` have come; False when the connection ends before that."""
+    got = b""
+    while words not in got:
+        more = connection.recv(4096)
+        if not more:
+            return False
+        got += more
+    return True

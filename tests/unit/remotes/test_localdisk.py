@@ -352,7 +352,7 @@ async def test_a_disk_that_hangs_holds_nobody(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     await put(other, LARGE)
     with pytest.raises(TransferInProgress):
         await begin(node.remote, key)

@@ -26,13 +26,13 @@ class Disk:
 
     def work(self) -> int:
         self.reached.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(60)
         return me()
 
     async def hang(self) -> asyncio.Task[int]:
         """Start work that hangs."""
         task = asyncio.create_task(self.lane.call(self.work))
-        await asyncio.to_thread(self.reached.wait, 30)
+        await asyncio.to_thread(self.reached.wait, 60)
         return task
 
 
@@ -64,7 +64,7 @@ async def test_one_thread_does_the_work_of_all_disks() -> None:
 async def test_a_disk_that_hangs_holds_up_nobody_else() -> None:
     disk, other = Disk(Lane("hangs")), Lane("other")
     stuck = await disk.hang()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await other.call(me) == await other.call(me)
     assert not stuck.done()
     assert disk.lane.slow
@@ -81,7 +81,7 @@ async def test_what_was_done_is_told_when_the_next_piece_hangs() -> None:
     stuck = asyncio.create_task(disk.lane.call(disk.work))
     await asyncio.sleep(0)
     first.go_on.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await done
         await held
     assert not stuck.done()
@@ -96,7 +96,7 @@ async def test_a_slow_disk_has_threads_of_its_own_until_it_is_prompt() -> None:
     await until(lambda: disk.lane.slow)
     stuck += [asyncio.create_task(disk.lane.call(disk.work)) for _ in range(20)]
     await asyncio.sleep(0)  # so that all these are in the queue
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         leader = await Lane("other").call(me)
     disk.go_on.set()
     threads = set(await asyncio.gather(*stuck))
@@ -114,7 +114,7 @@ async def test_what_was_done_is_told_when_the_rest_is_of_a_slow_disk() -> None:
     await until(lambda: disk.lane.slow)
     done = asyncio.create_task(Lane("other").call(me))
     stuck += [asyncio.create_task(disk.lane.call(disk.work)) for _ in range(20)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await done
     disk.go_on.set()
     await asyncio.gather(*stuck)
