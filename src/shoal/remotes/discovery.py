@@ -129,7 +129,8 @@ def _in_own_loop(config: GitConfig, url: str) -> bytes:
 
 async def _fetch(config: GitConfig, url: str) -> bytes:
     from shoal.remotes.p2phttp import http_options
-    from shoal.transport.http_client import HttpClient, HttpFailure
+    from shoal.transport.http_answer import HttpFailure
+    from shoal.transport.http_client import HttpClient
 
     client = HttpClient(http_options(config))
     try:

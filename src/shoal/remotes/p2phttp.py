@@ -6,7 +6,7 @@ off or not understood leave it unknown whether the key is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -40,14 +40,13 @@ from shoal.remotes.p2phttpcalls import NotServed, P2PHttpServer
 from shoal.remotes.p2phttplock import keep_locked
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
 from shoal.transport.addresses import AllowedAddresses
-from shoal.transport.http_client import HttpAnswer, HttpClient, HttpFailure, HttpOptions
-from shoal.transport.http_quick import QuickAnswer
+from shoal.transport.http_answer import HttpAnswer, HttpFailure
+from shoal.transport.http_client import HttpClient, HttpOptions
+from shoal.transport.http_connection import QuickAnswer
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
 _T = TypeVar("_T")
-
-_PIECE = 256 << 10  # bytes of borrowed memory that are copied at once
 
 
 def http_options(config: GitConfig) -> HttpOptions:
@@ -353,18 +352,17 @@ class _Body:
         self._length = length
         self.failure: ShoalError | OSError | None = None  # the HTTP library would hide it
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[Chunk]:
         left = self._length
         last = b""
         try:
             async for chunk in self._content.stream():
-                for data in _own_bytes(chunk):
-                    left -= len(data)
-                    if left > 0:
-                        yield data
-                    elif left == 0 and len(data) > 1:
-                        yield data[:-1]
-                    last = data[-1:]
+                left -= len(chunk)
+                last = bytes(chunk[-1:])
+                if left > 0:
+                    yield chunk
+                elif left == 0 and len(chunk) > 1:
+                    yield memoryview(chunk)[:-1]
             if left:
                 raise ContentMismatch(f"the content is not {self._length} bytes long")
             if not await self._content.confirm() and not await self._verified():
@@ -379,13 +377,3 @@ class _Body:
         """The content may still be known to be right, by its hash."""
         digest = self._content.digest
         return digest is not None and await digest.matches()
-
-
-def _own_bytes(chunk: Chunk) -> Iterator[bytes]:
-    """Give a chunk as bytes that the connection may hold on to, not many at a time."""
-    if isinstance(chunk, bytes):
-        yield chunk
-    else:
-        view = memoryview(chunk)
-        for start in range(0, len(view), _PIECE):
-            yield bytes(view[start : start + _PIECE])

@@ -6,10 +6,9 @@ The version is found as the real client does it: from the newest down while the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from shoal.errors import (
     ContentLocked,
@@ -22,8 +21,10 @@ from shoal.errors import (
 from shoal.p2phttp.codec import BYTES_TYPE, JSON_TYPE, LENGTH_HEADER
 from shoal.p2phttp.routes import NEWEST_VERSION, Endpoint, Request, render_target
 from shoal.remotes.httplogin import Login
-from shoal.transport.http_client import HttpAnswer, HttpClient, HttpFailure
-from shoal.transport.http_quick import QuickAnswer
+from shoal.transport.http_answer import HttpAnswer, HttpFailure
+from shoal.transport.http_client import HttpClient
+from shoal.transport.http_connection import Tell
+from shoal.transport.http_plain import Body
 
 _PATIENCE = 600.0  # seconds without a byte of an answer, but for uploads
 _SHOWN = 200  # characters of an error's text that are passed on
@@ -82,9 +83,7 @@ class P2PHttpServer:
                     return
         raise NotServed(self.name, "the server answers 404 Not Found")
 
-    async def send(
-        self, request: Request, body: AsyncIterator[bytes] | bytes, length: int | None
-    ) -> bytes:
+    async def send(self, request: Request, body: Body, length: int | None) -> bytes:
         """Make a request with a body, after others have shown version and password to be right.
 
         With `length` (bytes) it is not chunked. Gives the body of the answer, which may come
@@ -106,23 +105,14 @@ class P2PHttpServer:
         except HttpFailure as failure:
             raise self.unavailable(failure) from failure
 
-    def ask_soon(self, request: Request, tell: Callable[[QuickAnswer | None], None]) -> bool:
+    def ask_soon(self, request: Request, tell: Tell) -> bool:
         """Make a request without a body at once, if version and password are known to be right;
-        see QuickHttp.ask(). False when it cannot be made so."""
-        quick = self._http.quick(self._base) if self.has_answered else None
-        if quick is None:
+        see HttpClient.ask(). False when it cannot be made so."""
+        if not self.has_answered:
             return False
         request = replace(request, version=self._newest)
-        parts = urlsplit(self._base + render_target(request))
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        headers = {"Host": parts.netloc, **self._http.headers, **self._headers(request)}
-        if request.endpoint.method == "POST":
-            headers["Content-Length"] = "0"
-        lines = [f"{name}: {value}" for name, value in headers.items()]
-        text = "\r\n".join([f"{request.endpoint.method} {target} HTTP/1.1", *lines, "", ""])
-        if text.count("\n") != len(lines) + 2 or not text.isascii():
-            return False
-        return quick.ask(text.encode("ascii"), tell)
+        url = self._base + render_target(request)
+        return self._http.ask(request.endpoint.method, url, self._headers(request), tell)
 
     def _versions(self, request: Request) -> range:
         oldest = request.endpoint.first_version

@@ -1,25 +1,28 @@
-"""HTTP requests with streams for bodies, and without surprises: a thin layer over aiohttp.
+"""HTTP requests with streams for bodies, and without surprises.
 
-aiohttp is imported when the first request is made. Connections are pooled only after an answer
-that came whole; whatever else happens, the connection is closed. There is no limit on how long
-an answer may take where verifying a large content does take long: TCP notices a dead peer.
-Short requests to hosts that need neither TLS nor a proxy can be made by http_quick.py.
+Hosts that need neither TLS nor a proxy are talked to by http_plain.py; aiohttp, which is imported
+when it is needed, does all others, and what is out of the ordinary, such as redirects.
+Connections are kept only after an answer that came whole; whatever else happens, the connection
+is closed. There is no limit on how long an answer may take where verifying a large content does
+take long: TCP notices a dead peer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shoal import __version__, debug
-from shoal.p2phttp.codec import MAX_BODY
 from shoal.transport.addresses import PUBLIC_ONLY, AllowedAddresses
-from shoal.transport.http_quick import AddressInfo, QuickHttp
+from shoal.transport.http_answer import HttpAnswer, HttpFailure, Piece, failure_of, text_of
+from shoal.transport.http_connection import Tell
+from shoal.transport.http_plain import Body, PlainHttp, render_head
+from shoal.transport.sockets import AddressInfo, MakeSocket
 
 if TYPE_CHECKING:
     import ssl
@@ -31,20 +34,10 @@ _SOURCE = "transport.http_client"  # of what --debug shows
 _CONNECT = 30.0  # seconds
 _IDLE = 10.0  # seconds for which an unused connection is kept
 _READ_AHEAD = 1 << 20  # bytes of a body that are read before somebody wants them
+_PIECE = 256 << 10  # bytes of borrowed memory that are copied at once
 _ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}  # seconds, seconds, times
 _UNSENT = 150_000  # milliseconds for which the peer may leave what was sent unacknowledged
-
-
-class HttpFailure(Exception):
-    """There was no answer, or it broke off; the text says why, in a few words.
-
-    `disconnected`: the connection ended before any of the answer came, as a kept connection
-    does when it was idle for too long.
-    """
-
-    def __init__(self, text: str, *, disconnected: bool = False) -> None:
-        super().__init__(text)
-        self.disconnected = disconnected
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +46,19 @@ class HttpOptions:
 
     allowed: AllowedAddresses = PUBLIC_ONLY
     headers: tuple[tuple[str, str], ...] = ()
-    connections: int = 0  # at most so many to one host; 0: any number
 
 
-class HttpAnswer:
-    """An answer whose body has not been read yet."""
+class _AnyAnswer(HttpAnswer):
+    """An answer that aiohttp reads."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
+        super().__init__(response.status, response.reason or "")
         self._response = response
-        self.status = response.status
-        self.reason = response.reason or ""
-
-    @property
-    def summary(self) -> str:
-        """Status and reason: `404 Not Found`."""
-        return f"{self.status} {self.reason}".strip()
 
     def header(self, name: str) -> str | None:
-        """Give a header of the answer."""
         return self._response.headers.get(name)
 
-    async def read(self) -> bytes:
-        """Give the whole body, which must be short. Raises HttpFailure."""
-        body = b""
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise HttpFailure("the answer is too long")
-        return body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Give the body as it arrives. Raises HttpFailure when it breaks off."""
+    async def chunks(self) -> AsyncIterator[Piece]:
         content = self._response.content
         with _failures():
             while chunk := await content.readany():
@@ -98,30 +73,26 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tls: ssl.SSLContext | None = None
-        self._quick: dict[str, QuickHttp | None] = {}
+        self._plain: dict[str, PlainHttp | None] = {}
+        self._headers = {
+            "User-Agent": USER_AGENT,
+            "Accept-Encoding": "identity",
+            **dict(options.headers),
+        }
 
-    def quick(self, base: str) -> QuickHttp | None:
-        """Give what makes short requests to the host of the url `base` at once; None when that
-        is not possible there. To be closed with this one."""
-        self._use_this_loop()
-        if base not in self._quick:
-            self._quick[base] = self._quick_for(base)
-        return self._quick[base]
-
-    def _quick_for(self, base: str) -> QuickHttp | None:
-        parts = urlsplit(base)
-        if parts.scheme != "http" or not parts.hostname or "@" in parts.netloc:
-            return None
-        if _proxy_for(base) is not None:
-            return None
-        return QuickHttp(parts.hostname, parts.port or 80, _socket_factory(self._options.allowed))
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that all requests have."""
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        sent.update(self._options.headers)
-        return sent
+    def ask(self, method: str, url: str, headers: Mapping[str, str], tell: Tell) -> bool:
+        """Make a request without a body at once, if a connection is idle to a host that needs
+        neither TLS nor a proxy. `tell` is called once, later: with the answer, or with None when
+        there is none with status 200, for whatever reason. False: nothing was asked."""
+        host, target = _split(url)
+        plain = self._plain_for(host)
+        if plain is None:
+            return False
+        try:
+            head = self._render(method, host, target, headers, None, None)
+        except HttpFailure:
+            return False
+        return plain.ask(head, tell)
 
     @asynccontextmanager
     async def request(
@@ -130,7 +101,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: AsyncIterator[bytes] | bytes | None = None,
+        body: Body = None,
         length: int | None = None,
         patience: float | None = None,
     ) -> AsyncIterator[HttpAnswer]:
@@ -141,11 +112,65 @@ class HttpClient:
         Redirects of requests without a body are followed. Raises HttpFailure; leaving the context
         closes the connection unless the answer was read to its end.
         """
+        host, target = _split(url)
+        plain = self._plain_for(host)
+        if plain is not None:
+            head = self._render(method, host, target, headers or {}, body, length)
+            chunked = body is not None and length is None
+            async with plain.request(head, body, patience, chunked=chunked) as answer:
+                debug.say(_SOURCE, f"{method} {url}: {answer.summary}")
+                if body is not None or answer.status not in _REDIRECTS:
+                    yield answer
+                    return
+        async with self._request(method, url, headers or {}, body, length, patience) as answer:
+            debug.say(_SOURCE, f"{method} {url}: {answer.summary}")
+            yield answer
+
+    def _plain_for(self, host: str) -> PlainHttp | None:
+        """Give what makes requests to a host, as `http://name:port`; None when that is to be
+        left to aiohttp."""
+        self._use_this_loop()
+        if host not in self._plain:
+            parts = urlsplit(host)
+            usual = parts.scheme == "http" and parts.hostname and "@" not in parts.netloc
+            self._plain[host] = None
+            if usual and parts.hostname and _proxy_for(host) is None:
+                make_socket = _socket_factory(self._options.allowed)
+                self._plain[host] = PlainHttp(parts.hostname, parts.port or 80, make_socket)
+        return self._plain[host]
+
+    def _render(
+        self,
+        method: str,
+        host: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body,
+        length: int | None,
+    ) -> bytes:
+        """Give the head of a request. Raises HttpFailure."""
+        sent = {"Host": host.rpartition("/")[2], "Accept": "*/*", **self._headers, **headers}
+        if body is not None and length is None:
+            sent["Transfer-Encoding"] = "chunked"
+        elif body is not None or method == "POST":
+            sent["Content-Length"] = str(length or 0)
+        return render_head(method, target, sent.items())
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        length: int | None,
+        patience: float | None,
+    ) -> AsyncIterator[HttpAnswer]:
+        """As request(), by aiohttp."""
         import aiohttp
         from yarl import URL
 
-        sent = self.headers
-        sent.update(headers or {})
+        sent = {**self._headers, **headers}
         if body is not None and length is not None:
             sent["Content-Length"] = str(length)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=patience)
@@ -155,15 +180,14 @@ class HttpClient:
                 method,
                 URL(url, encoded=True),
                 headers=sent,
-                data=body,
+                data=body if body is None or isinstance(body, bytes) else _owned(body),
                 timeout=timeout,
                 allow_redirects=body is None,
                 proxy=_proxy_for(url),
                 ssl=self._trust() if url.startswith("https:") else True,
             )
-        debug.say(_SOURCE, f"{method} {url}: {response.status} {response.reason}")
         try:
-            yield HttpAnswer(response)
+            yield _AnyAnswer(response)
         finally:
             response.close()  # no effect when it was read to its end: then it is pooled already
 
@@ -174,7 +198,6 @@ class HttpClient:
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(
                 limit=0,
-                limit_per_host=self._options.connections,
                 keepalive_timeout=_IDLE,
                 socket_factory=_socket_factory(self._options.allowed),
             )
@@ -191,7 +214,7 @@ class HttpClient:
         """Forget what belongs to another event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._session, self._quick = loop, None, {}
+            self._loop, self._session, self._plain = loop, None, {}
 
     def _trust(self) -> ssl.SSLContext:
         """Give what certificates are checked with: the system's authorities (or those that
@@ -205,11 +228,11 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close all connections."""
         session, self._session = self._session, None
-        quick, self._quick = self._quick, {}
+        hosts, self._plain = self._plain, {}
         if self._loop is asyncio.get_running_loop():
-            for host in quick.values():
+            for host in hosts.values():
                 if host is not None:
-                    await host.aclose()
+                    host.close()
         if session is not None and self._loop is asyncio.get_running_loop():
             await session.close()
 
@@ -221,22 +244,34 @@ def _failures() -> Iterator[None]:
 
     try:
         yield
-    except TimeoutError as error:
-        raise HttpFailure("no answer in time") from error
     except aiohttp.ClientConnectorError as error:
-        raise HttpFailure(_text_of(error.os_error)) from error
-    except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
+        raise HttpFailure(text_of(error.os_error)) from error
+    except aiohttp.ServerDisconnectedError as error:
         raise HttpFailure("the connection was closed", disconnected=True) from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise HttpFailure(_text_of(error)) from error
+    except OSError as error:
+        raise failure_of(error) from error
+    except aiohttp.ClientError as error:
+        raise HttpFailure(text_of(error)) from error
 
 
-def _text_of(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text)
+async def _owned(body: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
+    """Give a body as bytes that a connection may hold on to, not many at a time."""
+    async for piece in body:
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            view = memoryview(piece)
+            for start in range(0, len(view), _PIECE):
+                yield bytes(view[start : start + _PIECE])
 
 
-def _socket_factory(allowed: AllowedAddresses) -> Callable[[AddressInfo], socket.socket]:
+def _split(url: str) -> tuple[str, str]:
+    """Split a URL into what names the host, and the rest."""
+    end = url.find("/", url.find("//") + 2)
+    return (url, "/") if end < 0 else (url[:end], url[end:])
+
+
+def _socket_factory(allowed: AllowedAddresses) -> MakeSocket:
     """Make sockets for addresses that may be connected to, and notice peers that died."""
 
     def make(info: AddressInfo) -> socket.socket:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from shoal.transport.addresses import AllowedAddresses
-from shoal.transport.http_client import HttpClient, HttpFailure, HttpOptions
+from shoal.transport.http_answer import HttpFailure
+from shoal.transport.http_client import HttpClient, HttpOptions
 from tests.support.loop import in_loop
 from tests.support.scripted_http import Cut, ScriptedServer, answer, scripted
 
@@ -97,9 +98,8 @@ async def test_redirects_are_followed_but_not_with_a_body() -> None:
         url = f"http://127.0.0.1:{server.port}/"
         moved = answer(status="307 Temporary Redirect", Location=f"{url}there")
         client = HttpClient(ANYWHERE)
-        server.script = [moved, answer(b"found")]
+        server.otherwise = lambda asked: answer(b"found") if asked.target == "/there" else moved
         assert await get(client, url) == (200, b"found")
-        server.script = [moved]
         async with client.request("POST", url, body=body(), length=2) as found:
             assert found.summary == "307 Temporary Redirect"
         await client.aclose()
@@ -111,7 +111,8 @@ async def test_redirects_lead_to_no_private_address() -> None:
     async with scripted(server):
         options = HttpOptions(AllowedAddresses.parse(f"[127.0.0.1]:{server.port}"))
         client = HttpClient(options)
-        server.script = [answer(status="302 Found", Location="http://127.0.0.1:1/")]
+        moved = answer(status="302 Found", Location="http://127.0.0.1:1/")
+        server.otherwise = lambda asked: moved
         with pytest.raises(HttpFailure, match="does not allow accessing address"):
             await get(client, f"http://127.0.0.1:{server.port}/")
         await client.aclose()
