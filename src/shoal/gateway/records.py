@@ -180,7 +180,7 @@ class RepositoryRecords:
         if written:
             self._changed()
 
-    def _ready_to_record(self, key: Key, repository: UUID) -> AbstractContextManager[None]:
+    def _ready_to_record(self, key: Key, repository: UUID) -> AbstractContextManager[object]:
         """Where there must be no waiting, nothing may be left to be waited for in the block."""
         if not must_not_wait():
             return nullcontext()

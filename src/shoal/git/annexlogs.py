@@ -6,15 +6,14 @@ Location logs are kept parsed, too, until they change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from shoal.git.clock import candidate_clock
+from shoal.git.held import Held
 from shoal.git.networklogs import ClustersOfNodes, NetworkLogs
 from shoal.logs import location
 from shoal.logs.presence import Status
-from shoal.values.clock import Clock
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
@@ -104,7 +103,7 @@ class AnnexLogs(NetworkLogs):
                 public[repository] = status
         return written + (self._change_locations(key, public) if public else 0)
 
-    def ready_to_set(self, key: Key, repository: UUID) -> AbstractContextManager[None]:
+    def ready_to_set(self, key: Key, repository: UUID) -> Held:
         """As AnnexBranch.ready_to_change(): in the block set_location() waits for nobody."""
         return self._branch.ready_to_change(self._path(key), regarding=repository)
 
@@ -118,8 +117,13 @@ class AnnexLogs(NetworkLogs):
             for listener in self._on_locations:
                 listener(key, changes)
 
-        change = _location_change(changes, candidate_clock())
-        changed = self._branch.change(self._path(key), change, regarding=regarding, done=done)
+        now = candidate_clock()
+        changed = self._branch.change(
+            self._path(key),
+            lambda log: location.change_all(log, changes, now),
+            regarding=regarding,
+            done=done,
+        )
         if not changed:  # another process may have written it: to us it is news
             with self._lock:
                 self._locations.pop(key, None)
@@ -166,16 +170,3 @@ def _with_clusters(
     if not clusters:
         return living
     return living.union(*[clusters[node] for node in living if node in clusters])
-
-
-def _location_change(
-    statuses: Mapping[UUID, bool | Status], now: Clock
-) -> Callable[[bytes], bytes | None]:
-    def change(log: bytes) -> bytes | None:
-        new = None
-        for repository, status in statuses.items():
-            changed = location.change(log if new is None else new, repository, status, now)
-            new = new if changed is None else changed
-        return new
-
-    return change

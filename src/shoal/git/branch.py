@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
 from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
 from shoal.git.journal import Journal, Signature, branch_path
-from shoal.git.journallock import JournalLock
+from shoal.git.journallock import JournalLock, Ready
 from shoal.git.refs import Refs, read_status
 from shoal.git.scanning import TreeReader, scan_tree
 from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait, without_waiting
@@ -227,23 +227,29 @@ class AnnexBranch:
                 done()
         return len(written)
 
-    @contextmanager
-    def ready_to_change(self, path: str, *, regarding: UUID | None = None) -> Iterator[None]:
+    def ready_to_change(self, path: str, *, regarding: UUID | None = None) -> Ready:
         """Hold the journal's lock and know what is in a file, so that this thread can change
-        that in the block without waiting for anybody. `regarding` as in change().
+        that in the `with` block without waiting for anybody. `regarding` as in change().
 
         Raises WouldWait, wherever this is called, when somebody else has the lock or git must
         be asked.
         """
         private = self._is_private(regarding)
-        with ExitStack() as held:
-            with without_waiting():
-                held.enter_context(self._writing.held())
+        with without_waiting():
+            lock = self._writing.take()
+            try:
                 self._take_lock()  # or others could keep it from now on
-                held.callback(self._lock.release)
+            except BaseException:
+                lock.release()
+                raise
+            ready = Ready(self._writing, lock, self._lock)
+            try:
                 content = self._current(path, private=private)
-            held.enter_context(self._writing.ready({(path, private): content}))
-            yield
+            except BaseException:
+                ready.release()
+                raise
+        self._writing.get_ready({(path, private): content})
+        return ready
 
     def commit(self, message: str | None = None) -> bool:
         """Commit what is in the journal to the branch; tell whether there was anything.
@@ -484,9 +490,11 @@ class AnnexBranch:
         from shoal.git.index import BranchIndex
 
         repository = self._repository
-        with self._writing.held() as files:
+        with self._writing.held() as lock:
             yield BranchIndex(
-                repository.git.with_environment(*files, **repository.locker.child_environment()),
+                repository.git.with_environment(
+                    *lock.files, **repository.locker.child_environment()
+                ),
                 repository.annex_dir,
                 refs=self._refs,
                 cat_file=repository.cat_file,

@@ -7,11 +7,10 @@ changes, and may know already what is in the files that it will change.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from shoal.git.locks import LockError
+from shoal.git.held import Held
+from shoal.git.locks import Lock, LockError
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -28,33 +27,30 @@ class JournalLock:
         self._ready_thread = 0
         self._contents: Contents = {}
 
-    @contextmanager
-    def held(self) -> Iterator[tuple[int, ...]]:
-        """Hold the lock; gives the files that keep it held in a child process. A thread that
-        is ready holds it already."""
-        if self._is_ready:
-            yield ()
-            return
+    def held(self) -> Lock:
+        """Take the lock for a `with` block. A thread that is ready holds it already, until it
+        is not ready any more."""
+        return Lock("", -1) if self._is_ready else self.take()
+
+    def take(self) -> Lock:
+        """Take the lock, which this thread does not hold yet."""
         repository = self._repository
         path = repository.lock_path("journal")
         try:
-            lock = repository.locker.exclusive(path)
+            return repository.locker.exclusive(path)
         except LockError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             repository.make_directory(repository.annex_dir)
-            lock = repository.locker.exclusive(path)
-        with lock:
-            yield lock.files
+            return repository.locker.exclusive(path)
 
-    @contextmanager
-    def ready(self, contents: Contents) -> Iterator[None]:
-        """In this block the thread that holds the lock knows what is in some files."""
+    def get_ready(self, contents: Contents) -> None:
+        """The thread that took the lock knows what is in some files, until not_ready()."""
         self._ready_thread, self._contents = threading.get_ident(), contents
-        try:
-            yield
-        finally:
-            self._ready_thread, self._contents = 0, {}
+
+    def not_ready(self) -> None:
+        """From now on it knows nothing."""
+        self._ready_thread, self._contents = 0, {}
 
     def known(self, path: str, *, private: bool) -> bytes | None:
         """Give what this thread knows to be in a file; None when it does not."""
@@ -67,3 +63,21 @@ class JournalLock:
     @property
     def _is_ready(self) -> bool:
         return self._ready_thread == threading.get_ident()
+
+
+class Ready(Held):
+    """What a thread holds that changes a file without waiting: the journal's lock, and
+    `busy`, which others need for that."""
+
+    def __init__(self, writing: JournalLock, lock: Lock, busy: threading.RLock) -> None:
+        self._writing = writing
+        self._lock = lock
+        self._busy = busy
+        self._over = False
+
+    def release(self) -> None:
+        if not self._over:
+            self._over = True
+            self._writing.not_ready()
+            self._busy.release()
+            self._lock.release()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shoal.git.pidlock import PidLock
 
 _FLOCK = "hhqqi0q"  # l_type, l_whence, l_start, l_len, l_pid of Linux's struct flock
+_SHARED = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+_EXCLUSIVE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class LockError(ShoalError):
@@ -118,8 +120,7 @@ class Locker:
         except (FileNotFoundError, PermissionError):
             return False
         try:
-            request = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
-            answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request)
+            answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _SHARED)
         finally:
             os.close(fd)
         return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
@@ -131,23 +132,20 @@ class Locker:
     def _take(self, path: str, *, exclusive: bool, wait: bool, new: bool = False) -> Lock | None:
         if self._pidlock is not None:
             about_to_wait()
-        if wait and must_not_wait():
-            lock = self._take(path, exclusive=exclusive, wait=False, new=new)
-            if lock is None:
-                raise WouldWait
-            return lock
         fd = _open(path, os.O_RDWR if exclusive else os.O_RDONLY, self._permissions, new=new)
         try:
             if self._pidlock is not None:
                 lock = self._pidlock.take(path, exclusive=exclusive, wait=wait)
                 os.close(fd)
                 return lock
-            if _set_lock(fd, path, exclusive=exclusive, wait=wait):
+            if _set_lock(fd, path, exclusive=exclusive, wait=wait and not must_not_wait()):
                 return Lock(path, fd)
         except BaseException:
             os.close(fd)
             raise
         os.close(fd)
+        if wait:
+            raise WouldWait
         return None
 
 
@@ -172,10 +170,9 @@ def _open(path: str, flags: int, permissions: Permissions, *, new: bool) -> int:
 
 
 def _set_lock(fd: int, path: str, *, exclusive: bool, wait: bool) -> bool:
-    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
-    request = struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+    command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, request)
+        fcntl.fcntl(fd, command, _EXCLUSIVE if exclusive else _SHARED)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False

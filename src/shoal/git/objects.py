@@ -199,7 +199,7 @@ class ObjectStore:
         self.check_allowed(key)
         transfer = self.transfers.begin_download(key, source, file, briefly=briefly)
         try:
-            here = _size_of(self.temp_path(key))
+            here = 0 if briefly else _size_of(self.temp_path(key))
             reserve = self.settings.reserve
             if reserve is not None:
                 sized = key if key.size is not None else Key(key.backend, key.name, size)
@@ -241,6 +241,7 @@ class ObjectStore:
         directory = os.path.dirname(path)
         for attempt in range(_ATTEMPTS):
             try:
+                self._repository.make_directory(os.path.dirname(directory))  # most often new
                 if not self._repository.make_directory(directory):
                     freezer.thaw_directory(directory)
                 os.rename(source, path)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shoal.values.key import Key
 
 _PIECE: Final = 1 << 20
+_FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Buffer = bytes | bytearray | memoryview
 
@@ -51,6 +52,7 @@ class Receiving:
         self._transfer = transfer
         self._path = objects.temp_path(key)
         self._fd = -1
+        self._is_new = False  # the partial file: this made it
         self._over = False
         self._busy = threading.RLock()
         self.offset = offset
@@ -162,24 +164,35 @@ class Receiving:
         if self._over:
             raise LocalProtocolError("the transfer is over")
         if self._fd < 0:
-            self._fd = self._open_partial()
-            if os.lseek(self._fd, 0, os.SEEK_END) != self.offset:
-                os.ftruncate(self._fd, self.offset)  # nobody else may write to it: we lock it
-                os.lseek(self._fd, self.offset, os.SEEK_SET)
+            self._fd = self._open_new() if self.offset == 0 else -1
+            self._is_new = self._fd >= 0
+            if self._fd < 0:
+                self._fd = self._open_partial()
+            if self.offset == 0:
+                self._repository.permissions.settle_open(self._fd)
         return self._fd
 
-    def _open_partial(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    def _open_new(self) -> int:
+        """Make the partial file; -1 when there is one."""
+        flags = _FLAGS | os.O_CREAT | os.O_EXCL
         try:
-            fd = os.open(self._path, flags, 0o666)
+            return os.open(self._path, flags, 0o666)
+        except FileExistsError:
+            return -1
         except FileNotFoundError:
             self._repository.make_directory(os.path.dirname(self._path))
-            fd = os.open(self._path, flags, 0o666)
+            return os.open(self._path, flags, 0o666)
+
+    def _open_partial(self) -> int:
+        """Open the partial file that is there, at `offset`, which becomes its end."""
+        try:
+            fd = os.open(self._path, _FLAGS | os.O_CREAT, 0o666)
         except PermissionError:
             self._objects.settings.freezer.thaw_file(self._path)
-            fd = os.open(self._path, flags, 0o666)
-        if not self.offset:
-            self._repository.permissions.settle_open(fd)
+            fd = os.open(self._path, _FLAGS | os.O_CREAT, 0o666)
+        if os.lseek(fd, 0, os.SEEK_END) != self.offset:
+            os.ftruncate(fd, self.offset)  # nobody else may write to it: we lock it
+            os.lseek(fd, self.offset, os.SEEK_SET)
         return fd
 
     def _close(self) -> None:
@@ -188,7 +201,10 @@ class Receiving:
             os.close(fd)
 
     def _remove_work_directory(self) -> None:
-        """A program that downloaded this key may have left its own directory of parts."""
+        """A program that downloaded this key may have left its own directory of parts. Who
+        makes that makes the partial file first (as git-annex does, so that it is found)."""
+        if self._is_new:
+            return
         above, _, name = self._path.rpartition("/")
         directory = f"{above}/work.{name}"
         if os.path.isdir(directory):

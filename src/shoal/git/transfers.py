@@ -102,17 +102,17 @@ class Transfer:
         if not locks:
             return
         try:
-            for path in (self._path, *(lock.path for lock in locks)):
-                with suppress(OSError):
-                    os.unlink(path)
+            _unlink(self._path)
+            for lock in locks:
+                _unlink(lock.path)
         finally:
             for lock in reversed(locks):
                 lock.release()
-        with suppress(OSError):
-            if failed:
+        if failed is False:
+            _unlink(self._failed)
+        elif failed:
+            with suppress(OSError):
                 self._log._write(self._failed, bytes(self._info))
-            elif failed is False:
-                os.unlink(self._failed)
 
 
 class TransferLog:
@@ -253,6 +253,14 @@ def directory_name(other: UUID) -> str:
     if _PLAIN.fullmatch(other):
         return other
     return "x" + other.encode("utf-8", "surrogateescape").hex()[:120]
+
+
+def _unlink(path: str) -> None:
+    """Delete what may not be there, or may be deleted by others."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return
 
 
 def _names(directory: str) -> list[str]:

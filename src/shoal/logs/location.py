@@ -6,6 +6,8 @@ has a key when one of its nodes has. Source: on-disk behaviour of git-annex 10.2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from shoal.logs import presence
 from shoal.logs.presence import Status
 from shoal.values.clock import Clock
@@ -70,11 +72,19 @@ def is_dead(log: bytes) -> bool:
 
 def change(log: bytes, uuid: UUID, status: Status | bool, now: Clock) -> bytes | None:
     """Give the log after a repository got or lost the content; None: nothing to write."""
-    if is_cluster_uuid(uuid):
-        return None
-    if isinstance(status, bool):
-        status = Status.PRESENT if status else Status.MISSING
-    return presence.maybe_add(log, uuid_bytes(uuid), status, now)
+    return change_all(log, {uuid: status}, now)
+
+
+def change_all(log: bytes, changes: Mapping[UUID, Status | bool], now: Clock) -> bytes | None:
+    """As change(), for several repositories."""
+    statuses = {
+        uuid_bytes(uuid): (Status.PRESENT if status else Status.MISSING)
+        if isinstance(status, bool)
+        else status
+        for uuid, status in changes.items()
+        if not is_cluster_uuid(uuid)
+    }
+    return presence.maybe_add_all(log, statuses, now)
 
 
 def set_dead(log: bytes) -> bytes | None:

@@ -10,7 +10,7 @@ location log, the URL log and the equivalent keys log. Source: log-write vectors
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -97,12 +97,19 @@ def maybe_add(log: bytes, info: bytes, status: Status, now: Clock) -> bytes | No
 
     None when `info` already has that status: then nothing is to be written.
     """
-    newest = compact(parse(log))
-    old = newest.get(info)
-    if old is not None and old.status is status:
-        return None
-    newest[info] = Line(next_clock(now, old.clock if old else None), status, info)
-    return render_compact(newest)
+    return maybe_add_all(log, {info: status}, now)
+
+
+def maybe_add_all(log: bytes, changes: Mapping[bytes, Status], now: Clock) -> bytes | None:
+    """As maybe_add(), for several INFOs."""
+    newest = compact(parse(log)) if log else {}
+    changed = False
+    for info, status in changes.items():
+        old = newest.get(info)
+        if old is None or old.status is not status:
+            newest[info] = Line(next_clock(now, old.clock if old else None), status, info)
+            changed = True
+    return render_compact(newest) if changed else None
 
 
 def add(log: bytes, info: bytes, status: Status, now: Clock) -> bytes:

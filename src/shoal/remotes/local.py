@@ -263,10 +263,9 @@ class LocalRemote(Remote):
             if isinstance(begun, AlreadyPresent):
                 return begun
             try:
-                with self._disk.answering(writing=True):
-                    return self._upload(key, begun).store_whole(content)
-            except ShoalError as error:
-                return error
+                return self._upload(key, begun).store_whole(content)
+            except (OSError, ShoalError) as error:
+                return self._disk.answer(error, writing=True)
 
     def _upload(self, key: Key, begun: _Store) -> LocalUpload:
         record = partial(self._record_presence, begun.repository, key)

@@ -178,16 +178,23 @@ class LocalDisk:
         """Turn what a disk or a repository can raise into what a remote may raise."""
         try:
             yield
-        except (RemoteError, NotEnoughSpace, TransferInProgress, ContentLocked):
-            raise
-        except OSError as error:
-            raise self._answer(error, writing) from error
-        except ShoalError as error:
-            if isinstance(error.__cause__, OSError):
-                raise self._answer(error.__cause__, writing) from error
-            raise RemoteUnavailable(self.name, str(error)) from error
+        except (OSError, ShoalError) as error:
+            answer = self.answer(error, writing=writing)
+            if answer is error:
+                raise
+            raise answer from error
 
-    def _answer(self, error: OSError, writing: bool) -> ShoalError:
+    def answer(self, error: OSError | ShoalError, *, writing: bool = False) -> ShoalError:
+        """Give what a remote may raise for what a disk or a repository raised."""
+        if isinstance(error, RemoteError | NotEnoughSpace | TransferInProgress | ContentLocked):
+            return error
+        if isinstance(error, OSError):
+            return self._system_error(error, writing)
+        if isinstance(error.__cause__, OSError):
+            return self._system_error(error.__cause__, writing)
+        return RemoteUnavailable(self.name, str(error))
+
+    def _system_error(self, error: OSError, writing: bool) -> ShoalError:
         cause = error.strerror or str(error)
         if error.errno in _FULL:
             return NotEnoughSpace(f'no space left on the disk of "{self.name}"')

@@ -44,6 +44,7 @@ def _unescape(found: re.Match[bytes]) -> bytes:
     return _UNESCAPES.get(found[1], found[1])
 
 
+@lru_cache(maxsize=_RECENT)
 def _digest(key: Key) -> bytes:
     return md5(bytes(key.parent), usedforsecurity=False).digest()
 

@@ -105,12 +105,13 @@ def test_what_was_added_behind_our_back_goes(repository: Repository) -> None:
 
 
 def test_wrong_content_is_deleted(repository: Repository) -> None:
-    """With the directory that a downloading program may have left."""
+    """With the directory that a downloading program left beside its partial file."""
+    work = _partial(repository).parent / f"work.{KEY}"
+    work.mkdir(parents=True)
+    (work / "part").touch()
+    _partial(repository).touch()
     receiving = repository.objects.receive(KEY, THERE)
     receiving.write([b"wrong"])
-    work = _partial(repository).parent / f"work.{KEY}"
-    work.mkdir()
-    (work / "part").touch()
     receiving.discard()
     assert list(_partial(repository).parent.iterdir()) == []
     assert _transfers(repository) == [f"failed/download/{THERE}/{KEY}"]
