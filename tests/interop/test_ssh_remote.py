@@ -27,7 +27,8 @@ class TestShoalShell(RemoteContract):
     @pytest.fixture(autouse=True)
     def _ssh_to_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GIT_ANNEX_USE_GIT_SSH", "1")
-        monkeypatch.setenv("GIT_SSH_COMMAND", 'f() { shift; sh -c "$1"; }; f')
+        script = f'f() {{ shift; echo "$1" >> {tmp_path}/started; sh -c "$1"; }}; f'
+        monkeypatch.setenv("GIT_SSH_COMMAND", script)
 
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[Remote]:
@@ -53,6 +54,19 @@ class TestShoalShell(RemoteContract):
                 assert not (await remote.remove(key, caller=CALLER)).removed
                 assert await read(remote, key) == SMALL
             assert (await remote.remove(key, caller=CALLER)).removed
+
+    @in_loop
+    async def test_who_leaves_downloads_finds_a_shell_ready(self, tmp_path: Path) -> None:
+        """Each download that is left costs a connection; there is one spare, never two."""
+        content = bytes(10 << 20)
+        async with self.opened(tmp_path) as remote:
+            key = await put(remote, content)
+            for _ in range(3):
+                async with remote.retrieve(key, caller=CALLER) as download:
+                    await anext(aiter(download.stream()))
+            assert await read(remote, key) == content
+        started = (tmp_path / "started").read_text().splitlines()
+        assert len(started) in {4, 5}  # the last spare may have been given up before it began
 
 
 class TestGitAnnexShell(TestShoalShell):

@@ -220,6 +220,23 @@ class P2PConnection:
         self._session.payload_came(count)
         return count
 
+    @property
+    def unread(self) -> int | None:
+        """How many bytes of a payload are still to come, where nothing but the rest of an answer
+        to GET is in the way of another request; else None."""
+        receiving = self._session.state in {State.RECEIVING, State.VALIDITY}
+        return self._session.payload_due if receiving and not self._broken else None
+
+    async def skip_payload(self) -> None:
+        """Read the rest of an answer to GET, and drop it. Raises RemoteUnavailable."""
+        async for _ in self.payload():
+            pass
+        await self.end_payload()
+
+    def give_up(self) -> None:
+        """Let nobody use the connection any more: it is only to be closed."""
+        self._broken = True
+
     async def end_payload(self) -> bool:
         """After the payload: tell whether the server vouches for it, and thank for it."""
         event = await self._event()

@@ -9,6 +9,11 @@ ways there and back. So while others are at work, a short request waits for one 
 but not much longer than it lately took to make a connection. So there are as many connections as
 are worth their cost, however many requests come at once, and one that is held for long, as by a
 large transfer, keeps nobody waiting.
+
+Nothing can stop an answer that has begun. When its reader leaves, a little that is still to come
+is read and dropped; more than that costs the connection. Who left may well be back at once, for
+another part of the same content: for a while a spare connection is then made ahead of need, when a
+long request takes the last one that is idle.
 """
 
 from __future__ import annotations
@@ -16,10 +21,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from shoal.errors import RemoteUnavailable
 from shoal.remotes.p2pconnection import P2PConnection
 from shoal.values.uuid import UUID
 
@@ -38,6 +44,9 @@ _FEW = 2  # connections that are made at once: one is at work while the other's 
 _PATIENCE = 2.0  # times as long as it took to make a connection
 _LEAST_PATIENCE = 0.2  # seconds that a short request waits for a connection
 _MOST_PATIENCE = 2.0
+_DRAINED = 4 << 20  # bytes: about what is on its way already when nobody wants it any more
+_DRAINING = 1.0  # seconds that it may take
+_WARY = 60.0  # seconds for which there is a spare connection after one was left by its reader
 
 
 def kept_of(config: GitConfig) -> int:
@@ -58,13 +67,15 @@ class P2PPool:
         self._most_idle = kept
         self._clock = clock
         self._idle: list[tuple[float, Bypass, P2PConnection]] = []
-        self._lent: Counter[Bypass] = Counter()  # those that are being made, too
+        self._lent: Counter[Bypass] = Counter()  # those that are being made, or drained, too
         self._dialling = 0
         self._waiting: list[tuple[Bypass, asyncio.Future[P2PConnection | None]]] = []
         self.patience = _LEAST_PATIENCE  # seconds that a short request waits for one in use
         self.on_idle: Callable[[Bypass], None] = lambda _: None
         self._sweeping: asyncio.TimerHandle | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()  # and those that drain
+        self._spare: tuple[Bypass, asyncio.Task[P2PConnection]] | None = None  # is being made
+        self._wary_until = 0.0
         self._closed = False
 
     @asynccontextmanager
@@ -82,6 +93,12 @@ class P2PPool:
 
         `patiently`: rather than to make one, wait a moment for one that is in use.
         """
+        connection = await self._take(bypass, patiently=patiently)
+        if not patiently and self._clock() < self._wary_until:
+            self._make_spare(bypass)
+        return connection
+
+    async def _take(self, bypass: Bypass, *, patiently: bool) -> P2PConnection:
         if (connection := self._kept(bypass)) is not None:
             self._lent[bypass] += 1
             return connection
@@ -94,6 +111,9 @@ class P2PPool:
                 self._close(connection)
             if self._dialling < self._lent[bypass] - self._dialling:
                 break
+        if self._spare is not None and self._spare[0] == bypass:
+            (_, making), self._spare = self._spare, None
+            return await self._made(making, bypass)
         return await self._make(bypass)
 
     def take_at_once(self, bypass: Bypass) -> P2PConnection | None:
@@ -155,6 +175,32 @@ class P2PPool:
         self.patience = min(max(seconds, _LEAST_PATIENCE), _MOST_PATIENCE)
         return connection
 
+    def _make_spare(self, bypass: Bypass) -> None:
+        """Begin to make a connection for whoever comes next, unless there is one."""
+        idle = any(kept_for == bypass for _, kept_for, _ in self._idle)
+        if idle or self._spare is not None or self._closed or not self._most_idle():
+            return
+        making = asyncio.create_task(self._make(bypass), name="make a spare P2P connection")
+        self._spare = bypass, making
+        making.add_done_callback(self._spare_is_made)
+
+    async def _made(self, making: asyncio.Task[P2PConnection], bypass: Bypass) -> P2PConnection:
+        """Wait for a spare as if it were made here."""
+        try:
+            return await making
+        except asyncio.CancelledError:
+            if making.done() and not making.cancelled() and making.exception() is None:
+                self.put_back(making.result(), bypass)
+            raise
+
+    def _spare_is_made(self, making: asyncio.Task[P2PConnection]) -> None:
+        """Keep it, unless somebody waits for it. Why there is none, the next one will see."""
+        if self._spare is None or self._spare[1] is not making:
+            return
+        (bypass, _), self._spare = self._spare, None
+        if not making.cancelled() and making.exception() is None:
+            self.put_back(making.result(), bypass)
+
     async def give_back(self, connection: P2PConnection, bypass: Bypass) -> None:
         """Keep a connection for the next request if it can take one; else close it, and give
         the server a moment to let go of what it holds for us."""
@@ -164,14 +210,33 @@ class P2PPool:
 
     def put_back(self, connection: P2PConnection, bypass: Bypass) -> asyncio.Task[None] | None:
         """As give_back(), without waiting; give what closes the connection."""
+        left = connection.unread
+        if left is not None and left <= _DRAINED and not self._closed:
+            self._in_background(self._drain(connection, bypass), "drain a P2P connection")
+            return None
         if not connection.is_idle or self._closed:
             self.used_up(bypass)
             self._wake(bypass, None)
-            return self._close(connection)
+            closing = self._close(connection)
+            if left is not None:
+                self._wary_until = self._clock() + _WARY
+                self._make_spare(bypass)
+            return closing
         if not self._wake(bypass, connection):
             self.used_up(bypass)
             self._keep(connection, bypass)
         return None
+
+    async def _drain(self, connection: P2PConnection, bypass: Bypass) -> None:
+        """Drop what is still to come, and put the connection back."""
+        try:
+            with suppress(RemoteUnavailable, TimeoutError):
+                async with asyncio.timeout(_DRAINING):
+                    await connection.skip_payload()
+        finally:
+            if not connection.is_idle:
+                connection.give_up()
+            self.put_back(connection, bypass)
 
     def used_up(self, bypass: Bypass) -> None:
         """A connection that was taken does not come back."""
@@ -212,7 +277,12 @@ class P2PPool:
 
     def _close(self, connection: P2PConnection) -> asyncio.Task[None]:
         """Close a connection, whether or not anybody waits for that."""
-        task = asyncio.create_task(_quietly(connection), name="close a P2P connection")
+        return self._in_background(_quietly(connection), "close a P2P connection")
+
+    def _in_background(
+        self, work: Coroutine[object, object, None], name: str
+    ) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return task
@@ -226,7 +296,12 @@ class P2PPool:
         idle, self._idle = self._idle, []
         for _, _, connection in idle:
             self._close(connection)
-        await asyncio.gather(*self._closing)
+        if self._spare is not None:
+            making = self._spare[1]
+            making.cancel()
+            await asyncio.wait({making})
+        while self._closing:
+            await asyncio.gather(*self._closing)
 
 
 async def _quietly(connection: P2PConnection) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from shoal.p2p.messages import AuthSuccess
+from shoal.p2p.messages import AuthSuccess, Data, Get
 from shoal.remotes.p2pconnection import P2PConnection
-from shoal.remotes.p2ppool import Bypass, P2PPool, kept_of
+from shoal.remotes.p2ppool import _WARY, Bypass, P2PPool, kept_of
 from shoal.transport.memory import MemoryStream, memory_streams
 from shoal.values.uuid import UUID
-from tests.support.annexrepo import make_annex
-from tests.support.loop import in_loop
+from tests.support.annexrepo import key_of, make_annex
+from tests.support.loop import in_loop, until
 
 HERE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 NONE: Bypass = frozenset()
@@ -32,17 +32,20 @@ class Dialler:
         self.gate = asyncio.Event()
         self.gate.set()
         self._changed = asyncio.Event()
-        self._theirs: list[MemoryStream] = []
+        self.theirs: list[MemoryStream] = []
+        self.error: Exception | None = None
 
     async def __call__(self, bypass: Bypass) -> P2PConnection:
         self.begun += 1
         self._changed.set()
         await self.gate.wait()
+        if self.error is not None:
+            raise self.error
         ours, theirs = memory_streams()
         await theirs.send(bytes(AuthSuccess(HERE)) + b"VERSION 4\n")
         connection = P2PConnection(ours, HERE, "node")
         await connection.greet()
-        self._theirs.append(theirs)
+        self.theirs.append(theirs)
         self.made.append(connection)
         return connection
 
@@ -53,7 +56,7 @@ class Dialler:
             await self._changed.wait()
 
     async def hang_up(self) -> None:
-        for stream in self._theirs:
+        for stream in self.theirs:
             await stream.aclose()
 
 
@@ -62,6 +65,7 @@ def no_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for a connection waits for as long as the test takes."""
     monkeypatch.setattr("shoal.remotes.p2ppool._LEAST_PATIENCE", 600.0)
     monkeypatch.setattr("shoal.remotes.p2ppool._MOST_PATIENCE", 600.0)
+    monkeypatch.setattr("shoal.remotes.p2ppool._DRAINING", 600.0)
 
 
 @asynccontextmanager
@@ -269,3 +273,190 @@ async def test_as_many_are_kept_as_configured(tmp_path: Path) -> None:
             for connection in again:
                 await pool.give_back(connection, NONE)
             await pool.aclose()
+
+
+# Who leaves in the middle of a download
+
+LARGE = 1 << 30
+
+
+async def download(pool: P2PPool, dial: Dialler, length: int) -> P2PConnection:
+    """Take a connection and ask for a content, of which the first byte comes."""
+    connection = await pool.take(NONE)
+    theirs = dial.theirs[dial.made.index(connection)]
+    await theirs.send(b"DATA %d\nx" % length)
+    assert await connection.ask(Get(0, b"", key_of(b"x"))) == Data(length)
+    return connection
+
+
+async def abandon_one(pool: P2PPool, dial: Dialler) -> None:
+    await pool.give_back(await download(pool, dial, LARGE), NONE)
+
+
+@pytest.mark.usefixtures("no_patience_ends")
+@in_loop
+async def test_a_little_that_nobody_wants_is_dropped() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    for _ in range(2):
+        await pool.give_back(await download(pool, dial, 3), NONE)
+        assert pool.take_at_once(NONE) is None
+        await dial.theirs[0].send(b"yzVALID\n")
+        await until(lambda: pool.take_at_once(NONE) is dial.made[0])
+        await pool.give_back(dial.made[0], NONE)
+    assert dial.begun == 1
+    await pool.aclose()
+
+
+@in_loop
+async def test_what_does_not_come_soon_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.remotes.p2ppool._DRAINING", 0.0)
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, 3)
+    await pool.give_back(connection, NONE)
+    await until(connection.has_ended)
+    assert await pool.take(NONE) is not connection
+    await pool.give_back(dial.made[1], NONE)
+    await pool.aclose()
+    assert len(dial.made) == 2
+
+
+@in_loop
+async def test_a_pool_that_is_closed_while_it_drains_keeps_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shoal.remotes.p2ppool._DRAINING", 0.01)
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, 3)
+    await pool.give_back(connection, NONE)
+    await pool.aclose()
+    while await dial.theirs[0].receive():  # to its end
+        pass
+    assert dial.begun == 1
+
+
+@in_loop
+async def test_a_connection_that_was_left_is_replaced_at_once() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    await abandon_one(pool, dial)
+    await until(lambda: pool.take_at_once(NONE) is dial.made[-1])
+    assert dial.begun == 2
+    await pool.give_back(dial.made[-1], NONE)
+    await pool.aclose()
+
+
+@in_loop
+async def test_a_spare_that_is_being_made_is_waited_for() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, LARGE)
+    dial.gate.clear()
+    await pool.give_back(connection, NONE)
+    await dial.has_begun(2)
+    waiting = asyncio.create_task(pool.take(NONE, patiently=True))
+    await asyncio.sleep(0)
+    dial.gate.set()
+    await pool.give_back(await waiting, NONE)
+    assert dial.begun == 2
+    await pool.aclose()
+
+
+@in_loop
+async def test_a_spare_is_made_while_the_last_one_is_in_use() -> None:
+    """As long as the last time that it would have helped is not long ago."""
+    dial = Dialler()
+    now = 0.0
+    pool = P2PPool(dial, clock=lambda: now)
+    await abandon_one(pool, dial)
+    for count in range(2, 5):
+        await dial.has_begun(count)
+        await until(lambda: len(dial.made) == dial.begun)
+        await abandon_one(pool, dial)
+        assert dial.begun == count + 1  # one, not two
+    await until(lambda: len(dial.made) == dial.begun)
+    now = _WARY
+    last = await pool.take(NONE)
+    await asyncio.sleep(0)
+    assert dial.begun == 5
+    await pool.give_back(last, NONE)
+    await pool.aclose()
+
+
+@in_loop
+async def test_short_requests_need_no_spare() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    await abandon_one(pool, dial)
+    async with pool.connection(NONE, patiently=True):
+        await asyncio.sleep(0)
+        assert dial.begun == 2
+    await pool.aclose()
+
+
+@in_loop
+async def test_who_is_to_keep_none_makes_no_spare() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial, kept=lambda: 0)
+    await abandon_one(pool, dial)
+    await asyncio.sleep(0)
+    assert dial.begun == 1
+    await pool.aclose()
+
+
+@in_loop
+async def test_a_server_that_went_away_in_the_middle_is_left_alone() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, LARGE)
+    connection.give_up()
+    await pool.give_back(connection, NONE)
+    await asyncio.sleep(0)
+    assert dial.begun == 1
+    await pool.aclose()
+
+
+@in_loop
+async def test_a_spare_that_cannot_be_made_is_no_error() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, LARGE)
+    dial.error = OSError("no")
+    await pool.give_back(connection, NONE)
+    await dial.has_begun(2)
+    await asyncio.sleep(0)
+    with pytest.raises(OSError, match="no"):
+        await pool.take(NONE)
+    await pool.aclose()
+
+
+@in_loop
+async def test_who_gives_up_on_a_spare_loses_no_connection() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, LARGE)
+    dial.gate.clear()
+    await pool.give_back(connection, NONE)
+    waiting = asyncio.create_task(pool.take(NONE, patiently=True))
+    [making] = (task for task in asyncio.all_tasks() if "spare" in task.get_name())
+    making.add_done_callback(lambda _: waiting.cancel())  # at the same moment
+    dial.gate.set()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    assert await pool.take(NONE, patiently=True) is dial.made[1]
+    await pool.give_back(dial.made[1], NONE)
+    await pool.aclose()
+
+
+@in_loop
+async def test_a_spare_that_is_being_made_does_not_outlive_the_pool() -> None:
+    dial = Dialler()
+    pool = P2PPool(dial)
+    connection = await download(pool, dial, LARGE)
+    dial.gate.clear()
+    await pool.give_back(connection, NONE)
+    await dial.has_begun(2)
+    await pool.aclose()
+    assert len(dial.made) == 1
