@@ -83,7 +83,7 @@ Trouble = Callable[[Gateway], AbstractContextManager[Strike]]
 def disturbed(gateway: Gateway, going_on: Traffic, strike: Strike, *words: str) -> None:
     """Run an operation that is disturbed in the middle, then again until it is complete."""
     wait_until(lambda: going_on.stored > 0 < going_on.fetched)
-    operation = begin(gateway, *words, "--limit-rate=300kB")
+    operation = begin(gateway, *words, "--limit-rate=150kB")
     wait_until(operation.is_at_work)
     strike(operation, words)
     for _ in range(5):
@@ -162,7 +162,7 @@ def test_ctrl_c_ends_it_cleanly(gateway: Gateway) -> None:
     contents = some_contents(Random(5), 30)
     fill(gateway, contents, "node1")
     want_all(gateway, BALANCED)
-    operation = begin(gateway, "rebalance", "--limit-rate=300kB")
+    operation = begin(gateway, "rebalance", "--limit-rate=150kB")
     wait_until(operation.is_at_work)
     operation.process.send_signal(signal.SIGINT)
     code, shown = operation.end()

@@ -27,8 +27,8 @@ from tests.support.memory_remote import MemoryRemote, content_from
 
 CLUSTER = UUID("acaaaaaa-0000-8000-8000-00000000000c")
 GATEWAY = UUID("99999999-0000-4000-8000-000000000009")
-QUICK = Limits(answer=5.0, stall=5.0, finish=5.0, hedge=5.0, grace=5.0)
-IMPATIENT = Limits(answer=0.5, stall=0.5, finish=5.0, hedge=0.02, grace=0.05)
+QUICK = Limits(answer=30.0, stall=30.0, finish=30.0, hedge=30.0, grace=30.0)
+IMPATIENT = Limits(answer=10.0, stall=10.0, finish=60.0, hedge=0.02, grace=0.05)
 
 
 def node_uuid(number: int) -> UUID:

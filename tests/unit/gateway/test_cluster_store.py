@@ -17,7 +17,7 @@ from shoal.gateway.select import Unwanted
 from shoal.remotes.base import AlreadyPresent, StoreResult, Upload
 from shoal.values.uuid import UUID
 from tests.support.fake_cluster import IMPATIENT, FakeCluster, node_uuid, put
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, pass_time
 from tests.support.memory_remote import content_from, key_of
 
 DATA = bytes(range(256)) * 500
@@ -106,7 +106,10 @@ async def test_a_node_that_is_down_is_left_out() -> None:
 async def test_a_node_that_hangs_is_left_out() -> None:
     rig = FakeCluster(limits=IMPATIENT)
     gate = rig.remotes[1].hold("begin_store")
-    assert await put(rig.cluster, KEY, DATA) == StoreResult(True, rig.uuids(1, 3))
+    storing = asyncio.create_task(put(rig.cluster, KEY, DATA))
+    await gate.reached()
+    await pass_time(15)
+    assert await storing == StoreResult(True, rig.uuids(1, 3))
     gate.open()
     await rig.patience.aclose()
     assert rig.idle

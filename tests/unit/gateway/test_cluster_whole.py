@@ -136,7 +136,10 @@ async def test_a_bug_is_raised_after_the_rest_is_recorded() -> None:
 async def test_a_node_that_hangs_is_left_out() -> None:
     rig = FakeCluster(limits=IMPATIENT)
     gate = rig.remotes[1].hold("begin_store")
-    assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 3))
+    storing = asyncio.create_task(put(rig.cluster))
+    await gate.reached()
+    await pass_time(15)
+    assert await storing == StoreResult(True, rig.uuids(1, 3))
     gate.open()
     await rig.patience.aclose()
     assert rig.idle

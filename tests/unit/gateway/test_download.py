@@ -14,7 +14,7 @@ from shoal.remotes.base import NOBODY, Caller
 from shoal.remotes.content import Chunk, Content, Region
 from shoal.values.key import Key
 from tests.support.fake_cluster import IMPATIENT, FakeCluster, NodeRemote
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, pass_time
 from tests.support.memory_remote import gather
 
 DATA = bytes(range(256)) * 2000
@@ -88,7 +88,10 @@ async def test_a_node_that_stalls_is_replaced() -> None:
     gates = [remote.hold("retrieve", after=1000) for remote in rig.remotes]
     rig.remotes[0].heal()
     async with rig.cluster.retrieve(key) as content:
-        assert await gather(content) == DATA
+        reading = asyncio.create_task(gather(content))
+        await gates[1].reached()
+        await pass_time(15)
+        assert await reading == DATA
     assert rig.nodes[0].state.shunned
     for gate in gates:
         gate.open()
@@ -100,8 +103,15 @@ async def test_a_node_that_does_not_open_is_replaced() -> None:
     rig = FakeCluster(2, limits=IMPATIENT)
     key = rig.give(DATA, 1, 2)
     gate = rig.remotes[1].hold("retrieve")
-    async with rig.cluster.retrieve(key) as content:
-        assert await gather(content) == DATA
+
+    async def read() -> bytes:
+        async with rig.cluster.retrieve(key) as content:
+            return await gather(content)
+
+    reading = asyncio.create_task(read())
+    await gate.reached()
+    await pass_time(15)
+    assert await reading == DATA
     gate.open()
     await rig.patience.aclose()
     assert rig.idle
@@ -125,7 +135,7 @@ async def test_a_slow_reader_is_no_stall_of_the_node() -> None:
         got = b""
         async for chunk in content.stream():
             if not got:
-                await asyncio.sleep(IMPATIENT.stall * 1.5)
+                await pass_time(15)
             got += bytes(chunk)
     assert got == DATA
     assert rig.nodes[0].state.failures == 0

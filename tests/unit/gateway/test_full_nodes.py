@@ -225,7 +225,7 @@ async def test_what_is_stored_is_stored_though_it_cannot_be_copied() -> None:
 
 @in_loop
 async def test_a_client_does_not_wait_for_ever_for_replacements() -> None:
-    rig = FakeCluster(limits=Limits(answer=5, stall=5, finish=0.2, grace=0.5))
+    rig = FakeCluster(limits=Limits(answer=30, stall=30, finish=2, grace=0.5))
     rig.records.wanted = want_copies(2)
     rig.remotes[2].fail("store", after=70_000)
     gate = rig.remotes[0].hold("store", after=1000)

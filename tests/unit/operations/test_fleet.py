@@ -43,7 +43,8 @@ async def test_the_gateway_itself_can_be_read_from(three: FleetOfThree) -> None:
 async def test_locks_are_taken_in_time(three: FleetOfThree) -> None:
     key = three.give(b"content", three.a, three.b)
     async with three.fleet() as fleet:
-        fleet.patience.limits = replace(fleet.patience.limits, answer=0.05, grace=0.05)
+        usual = fleet.patience.limits
+        fleet.patience.limits = replace(usual, answer=0.05, grace=0.05)
         gate = three.a.hold("lock_content")
         with pytest.raises(NodeTimeout):
             async with fleet.remote(A).lock_content(key):
@@ -52,6 +53,7 @@ async def test_locks_are_taken_in_time(three: FleetOfThree) -> None:
             async with fleet.remote(A).lock_content(key):
                 pass
         gate.open()
+        fleet.patience.limits = usual
         async with fleet.remote(B).lock_content(key):
             assert three.b.locks[key] == 1
         assert three.b.idle
