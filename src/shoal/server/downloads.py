@@ -3,9 +3,10 @@
 The promise of the protocol: a body of as many bytes as X-git-annex-data-length says is good,
 any other is not. So the last byte is held back until the remote vouches for the content; a
 content that breaks off, or that the remote does not vouch for, ends with a closed connection.
-Content that is in memory is sent together with the headers. Content that is a file here goes
-out by sendfile(); when that file fails in the middle, what is missing comes from the content's
-stream, which may come from elsewhere.
+Content that is in memory is sent together with the headers. All other content goes right to the
+connection's socket, unless that is encrypted; a file of this machine, by sendfile(). When that
+file fails in the middle, what is missing comes from the content's stream, which may come from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from shoal.remotes.base import Caller, Remote
 from shoal.remotes.content import Chunk, Content, Region
 from shoal.server.answers import content_headers, plain_answer
 from shoal.server.messages import complain
-from shoal.server.sendfile import FileSender, PeerStalled
+from shoal.server.peersocket import PeerSocket, PeerStalled
 from shoal.values.key import Key
 
 _PIECE = 256 * 1024
-"""Bytes of which the client must take some in the time that it has."""
+"""Bytes of which a client must take some in the time that it has, where asyncio keeps them."""
 
 
 async def send_key(
@@ -67,6 +68,7 @@ class _Download:
         self._content = content
         self._stall = stall  # seconds
         self._whole = True  # to the content's end
+        self._socket: PeerSocket | None = None  # to which it is sent
 
     async def answer(self, size: int | None, *, ranges: bool = False) -> web.StreamResponse:
         """Answer 200 with all of the content."""
@@ -98,8 +100,11 @@ class _Download:
             return response
         with self._unbuffered():
             await response.prepare(self._request)
-            if not await self._send(response, length):
-                response.force_close()
+            async with self._in_time():
+                await self._request.writer.drain()
+            with self._at_socket():
+                if not await self._send(response, length):
+                    response.force_close()
         return response
 
     async def _answer_unsized(self) -> web.StreamResponse:
@@ -126,38 +131,21 @@ class _Download:
         """Send the content, its last byte only when it is good; tell whether it was."""
         sent = 0
         region = self._content.region
-        if region is not None and not self._encrypted:
+        if region is not None and self._socket is not None:
             try:
-                sent = await self._send_file(region, length - 1)
-                if sent == length - 1:
-                    return await self._finish(response, _byte_at(region, length - 1))
+                with _opened(region) as file:
+                    await self._socket.send_file(file, region.offset, length - 1)
+                return await self._finish(response, _byte_at(region, length - 1))
             except ConnectionError:
                 raise
             except OSError as error:
                 complain(f"reading {region.path}: {error.strerror}")
+            sent = self._socket.sent
         try:
             last = await self._send_stream(response, sent, length)
         except ShoalError as error:
             return self._broke_off(error)
         return await self._finish(response, last)
-
-    async def _send_file(self, region: Region, count: int) -> int:
-        """Send bytes of a file; give how many it was before it failed."""
-        transport = self._request.transport
-        if transport is None:
-            raise ConnectionResetError("Connection lost")
-        with _opened(region) as file:
-            sender = FileSender(transport, file, self._stall)
-            try:
-                async with self._in_time():
-                    await self._request.writer.drain()
-                await sender.send(region.offset, count)
-            except ConnectionError:
-                self._abort()
-                raise
-            except OSError as error:
-                complain(f"reading {region.path}: {error.strerror}")
-            return sender.sent
 
     async def _send_stream(self, response: web.StreamResponse, skip: int, length: int) -> bytes:
         """Send the content but for its last byte, and give that."""
@@ -192,6 +180,9 @@ class _Download:
 
     async def _write(self, response: web.StreamResponse, chunk: Chunk) -> None:
         """Send a chunk; when this returns nothing refers to its memory any more."""
+        if self._socket is not None:
+            await self._socket.send(chunk)
+            return
         rest = memoryview(chunk)
         while rest:
             async with self._in_time():
@@ -200,11 +191,20 @@ class _Download:
             rest = rest[_PIECE:]
 
     @contextmanager
+    def _at_socket(self) -> Iterator[None]:
+        """Send right to the socket, where nothing is encrypted."""
+        if not self._encrypted:
+            self._socket = PeerSocket(self._transport, self._stall)
+        try:
+            yield
+        finally:
+            if self._socket is not None:
+                self._socket.close()
+
+    @contextmanager
     def _unbuffered(self) -> Iterator[None]:
         """Let drain() wait until nothing waits to be sent."""
-        transport = self._request.transport
-        if transport is None:
-            raise ConnectionResetError("Connection lost")
+        transport = self._transport
         # With 0, asyncio's TLS never lets a writer go on.
         transport.set_write_buffer_limits(high=1 if self._encrypted else 0, low=0)
         try:
@@ -223,9 +223,15 @@ class _Download:
             raise PeerStalled(f"nothing was taken for {self._stall:g} seconds") from None
 
     @property
-    def _encrypted(self) -> bool:
+    def _transport(self) -> asyncio.Transport:
         transport = self._request.transport
-        return transport is None or transport.get_extra_info("sslcontext") is not None
+        if transport is None:
+            raise ConnectionResetError("Connection lost")
+        return transport
+
+    @property
+    def _encrypted(self) -> bool:
+        return self._transport.get_extra_info("sslcontext") is not None
 
     def _broke_off(self, error: ShoalError) -> bool:
         complain(f"sending content: {error}")
