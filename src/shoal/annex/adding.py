@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from shoal.annex.files import UnknownPath
+from shoal.annex.files import UnknownPath, by_place
 from shoal.git.filerules import FileRules
 from shoal.git.ingest import Ingester
 from shoal.git.inodecache import InodeCache
@@ -27,7 +27,7 @@ _MANY = 1000  # files given to one git command
 _NO_FILTER = tuple(
     word for name in ("clean", "smudge", "process") for word in ("-c", f"filter.annex.{name}=")
 )
-"""Keeps git from running the filter on files that only look changed: it may annex them."""
+"""Keeps git from running the filter on files, which it may annex."""
 
 
 class Size(Enum):
@@ -92,7 +92,8 @@ class Adding:
         only_tracked: bool = False,
         ignored_too: bool = False,
     ) -> Iterator[FileToAdd]:
-        """Give the new and the changed files at and below the paths `words`.
+        """Give the new and then the changed files at and below the paths `words`, both in the
+        order of these.
 
         `not_found` gets each word that names nothing, `complain` what else is wrong.
         """
@@ -105,27 +106,32 @@ class Adding:
                 return
         try:
             given = {tree.path_of(word): word for word in words or [os.curdir]}
-            paths = self._changed(list(given), only_tracked, ignored_too)
+            changed = self._changed(list(given), only_tracked, ignored_too)
         except (UnknownPath, GitError) as error:
             complain(error.stderr.strip() if isinstance(error, GitError) else str(error))
             return
-        for path in paths:
+        for place, path in changed:
             shown = tree.shown(path)
-            word = next((given[above] for above in _above(path) if above in given), shown)
-            yield FileToAdd(path, shown, word if words else shown)
+            yield FileToAdd(path, shown, given[place] if words else shown)
 
-    def _changed(self, paths: list[str], only_tracked: bool, ignored_too: bool) -> Iterator[str]:
-        tree, listed = self._session.work_tree, []
-        if not only_tracked:
-            rules = [] if ignored_too else ["--exclude-standard"]
-            listed += self._list("--others", *rules, paths=paths)
-        modified = self._list("--modified", paths=paths)
+    def _changed(
+        self, places: list[str], only_tracked: bool, ignored_too: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Give files, each with the first of `places` that it is at or below."""
+        rules = [] if ignored_too else ["--exclude-standard"]
+        new = [] if only_tracked else self._list("--others", *rules, paths=places)
+        modified = self._list("--modified", paths=places)
         unchanged = self._unchanged(modified)
-        listed += [path for path in modified if path not in unchanged]
-        for path in dict.fromkeys(listed):
-            full = tree.full(path)
-            if os.path.lexists(full) and (os.path.islink(full) or not os.path.isdir(full)):
-                yield path
+        changed = (path for path in modified if path not in unchanged)
+        for listed in (new, dict.fromkeys(changed)):
+            chosen = by_place(listed, places)
+            for place in places:
+                paths = filter(self._can_be_added, chosen.get(place, []))
+                yield from ((place, path) for path in paths)
+
+    def _can_be_added(self, path: str) -> bool:
+        full = self._session.work_tree.full(path)
+        return os.path.lexists(full) and (os.path.islink(full) or not os.path.isdir(full))
 
     def _list(self, *options: str, paths: list[str]) -> list[str]:
         words = (*_NO_FILTER, "ls-files", "-z", *options, "--", *paths)
@@ -196,6 +202,10 @@ class Adding:
 
     def add_to_git(self, file: FileToAdd) -> None:
         """Add a file to git as it is, at the end or when many have come together."""
+        unlocked = self._repository.objects.unlocked
+        full = self._session.work_tree.full(file.path)
+        if unlocked is not None and os.path.isfile(full):  # it may have been annexed before
+            unlocked.keysdb.forget_inode_cache(str(InodeCache.of_file(full)))
         self._for_git.append(file.path)
         if len(self._for_git) >= _MANY:
             self._flush_git()
@@ -203,9 +213,7 @@ class Adding:
     def _flush_git(self) -> None:
         paths, self._for_git = self._for_git, []
         if paths:
-            # Else the clean filter would put them into the annex.
-            setting = "annex.gitaddtoannex=false"
-            self._repository.git.run("-c", setting, "add", "-f", "--", *paths)
+            self._repository.git.run(*_NO_FILTER, "add", "-f", "--", *paths)
 
     # The end
 
@@ -222,11 +230,3 @@ class Adding:
             self.flush()
         finally:
             self._rules.close()
-
-
-def _above(path: str) -> Iterator[str]:
-    """Give `path`, the directories it is in, and the top."""
-    yield path
-    while (path := os.path.dirname(path)) != "":
-        yield path
-    yield os.curdir

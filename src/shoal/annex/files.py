@@ -7,7 +7,7 @@ that they come from. Bytes that are not UTF-8 are surrogates, as everywhere with
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -162,9 +162,12 @@ class WorkTree:
         except (UnknownPath, GitError) as error:
             complain(error.stderr.strip() if isinstance(error, GitError) else str(error))
             return []
-        chosen = _assigned(entries, paths)
+        known: dict[str, IndexEntry] = {}
+        for entry in entries:
+            known.setdefault(entry.path, entry)  # what follows are other stages of a conflict
+        chosen = by_place(known, paths)
         if not words:
-            return [("", chosen.get(paths[0], []))]
+            return [("", list(known.values()))]
         unknown = [word for word, path in zip(words, paths, strict=True) if path not in chosen]
         if unknown:
             lines = (
@@ -173,7 +176,7 @@ class WorkTree:
             )
             complain("".join(lines) + "Did you forget to 'git add'?")
         return [
-            (word, chosen.pop(path))
+            (word, [known[file] for file in chosen.pop(path)])
             for word, path in zip(words, paths, strict=True)
             if path in chosen
         ]
@@ -186,25 +189,20 @@ def index_entry(line: bytes) -> IndexEntry:
     return IndexEntry(os.fsdecode(path), mode, sha)
 
 
-def _assigned(entries: list[IndexEntry], paths: list[str]) -> dict[str, list[IndexEntry]]:
-    """Give each file to the first of `paths` that it is at or below.
+def by_place(paths: Iterable[str], places: Sequence[str]) -> dict[str, list[str]]:
+    """Give each of `paths` to the first of `places` that it is at or below.
 
-    A path with no file at or below it is not in the result.
+    Both are counted from the top. A place with no file at or below it is not in the result; one
+    whose files are all given to earlier places is.
     """
-    order: dict[str, int] = {}
+    order = {place: number for number, place in reversed(list(enumerate(places)))}
+    chosen: dict[str, list[str]] = {}
     for path in paths:
-        order.setdefault(path, len(order))
-    chosen: dict[str, list[IndexEntry]] = {}
-    seen = ""
-    for entry in entries:
-        if entry.path == seen:
-            continue  # another stage of a conflict
-        seen = entry.path
-        wanted = [above for above in _above(entry.path) if above in order]
-        for path in wanted:
-            chosen.setdefault(path, [])
+        wanted = [above for above in _above(path) if above in order]
+        for place in wanted:
+            chosen.setdefault(place, [])
         if wanted:
-            chosen[min(wanted, key=order.__getitem__)].append(entry)
+            chosen[min(wanted, key=order.__getitem__)].append(path)
     return chosen
 
 

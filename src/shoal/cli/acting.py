@@ -35,6 +35,7 @@ def run_action(
     args: argparse.Namespace, context: Context, make: Callable[[Network], Action]
 ) -> int:
     """Run the action that `make` gives on what `args` select; give the exit code."""
+    context.repository.branch.update()
     selection = Selection(args, context)
     count = 1 if selection.batch else args.jobs or _configured_jobs(context)
     context.out.concurrent = count > 1

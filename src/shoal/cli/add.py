@@ -54,6 +54,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     count = 1 if args.batch else args.jobs or 1
     context.out.concurrent = count > 1
     force = context.settings.force
+    context.repository.branch.update()
     with Adding(context.session, backend=args.backend, size=size, force=force) as adding:
         run = _Run(adding, context, dry=args.dry_run)
         if args.batch:

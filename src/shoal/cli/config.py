@@ -46,7 +46,10 @@ def run(args: argparse.Namespace, context: Context) -> int:
         return 0
     name, value = args.set or (args.unset, "")
     with context.out.item(Subject(text=value if args.set else "unset"), command=_checked(name)):
-        _set(name, value, logs, unset=args.set is None)
+        if args.set is None and name in _NUMBERS:
+            raise ShoalError(f"unsetting {name} is not supported")
+        context.repository.branch.update()
+        _set(name, value, logs)
     return context.out.exit_code
 
 
@@ -65,14 +68,12 @@ def _logged(name: str, logs: AnnexLogs) -> str:
     return logs.config().get(name, "")
 
 
-def _set(name: str, value: str, logs: AnnexLogs, *, unset: bool) -> None:
+def _set(name: str, value: str, logs: AnnexLogs) -> None:
     if name not in _NUMBERS:
         try:
             return logs.set_config(name, value)
         except ValueError as error:
             raise ShoalError(f"{name}: {error}") from error
-    if unset:
-        raise ShoalError(f"unsetting {name} is not supported")
     try:
         number = read_int(value)
         return logs.set_numcopies(number) if name == _NUMCOPIES else logs.set_mincopies(number)

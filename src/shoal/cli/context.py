@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 HOOK_COMMANDS = frozenset({"smudge", "filter-process", "pre-commit", "post-receive", "pre-push"})
 """Commands that git runs, by hooks and filters; shoal has them too."""
 
+_MERGE_SILENTLY = HOOK_COMMANDS | {
+    *("find", "group", "groupwanted", "required", "updatecluster", "updateproxy", "wanted"),
+    *("checkpresentkey", "lookupkey", "matchexpression", "p2p", "p2phttp", "remotedaemon"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -94,8 +99,14 @@ class Context:
             raise NotARepository("Not in a git repository.") from error
         self._configure_debug(repository)
         repository.keeps_reserve = not self.settings.force
+        repository.note = self._note
         repository.complain = lambda text: self.out.complain(f"warning: {text}")
         return repository
+
+    def _note(self, text: str) -> None:
+        """Tell that the git-annex branch is merged, where git-annex does that, too."""
+        if self.announces_commit and self.command not in _MERGE_SILENTLY:
+            self.out.note(text)
 
     def _configure_debug(self, repository: Repository) -> None:
         """Show debug messages if the configuration wants them; options go first."""
@@ -162,10 +173,12 @@ class Context:
 
     def commit(self) -> None:
         """Commit what was recorded so far to the git-annex branch, if the user wants that."""
+        from shoal.git.refs import RECORDING
+
         repository = self.found_repository
         always = repository.config.get_bool("annex.alwayscommit", True)
         if always and (repository.branch.commit() or self.staged) and self.announces_commit:
-            self.out.note("recording state in git...")
+            self.out.note(RECORDING)
 
 
 def _words(text: str | None) -> list[str]:

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     number = _read(args.number[0], context.command)
     logs = context.repository.logs
     with context.out.item(Subject(text=str(number)), given=args.number):
+        context.repository.branch.update()
         if context.command == "numcopies":
             logs.set_numcopies(number)
         else:

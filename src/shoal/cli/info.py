@@ -39,6 +39,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     from shoal.annex.info import Info
 
+    context.repository.branch.update()
     info = Info(context.session, in_bytes=args.bytes, fast=context.settings.fast)
     shown = _Shown(context, frozenset(args.show))
     if args.dead_repositories:

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     if len(args.words) == 1:
         return _show(args.words[0], context)
     name, expression = args.words
+    context.repository.branch.update()
     change = _setter(name, expression, context)
     warnings: list[str] = []
     with context.out.item(Subject(text=name), given=args.words) as item:

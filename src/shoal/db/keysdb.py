@@ -75,6 +75,13 @@ class KeysDb:
                 db.execute("DELETE FROM content WHERE key = ?", (bytes(key),))
                 db.commit()
 
+    def forget_inode_cache(self, inode_cache: str) -> None:
+        """Forget that a file in this state held the content of any key."""
+        with suppress(sqlite3.Error), self._open() as db:
+            if db is not None:
+                db.execute("DELETE FROM content WHERE inodecache = ?", (inode_cache,))
+                db.commit()
+
     def _ask(self, ask: Callable[[sqlite3.Connection], T], unknown: T) -> T:
         try:
             with self._open() as db:

@@ -20,7 +20,7 @@ from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
 from shoal.git.journal import Journal, Signature, branch_path
 from shoal.git.journallock import JournalLock, Ready
-from shoal.git.refs import Refs, read_status
+from shoal.git.refs import NAME, Refs, describe, read_status
 from shoal.git.scanning import TreeReader, scan_tree
 from shoal.git.waiting import WouldWait, about_to_wait, must_not_wait, without_waiting
 from shoal.logs.merge import union_merge
@@ -364,6 +364,8 @@ class AnnexBranch:
             self._settle(dict(others.refs), tuple(one.commit for one in unmerged))
             return True
         if unmerged:
+            names = " ".join(describe(one.ref) for one in unmerged)
+            repository.note(f"merging {names} into {NAME}...")
             merging = Merging(repository, others)
             with self.locked_index() as index:
                 index.mending(lambda: merging.merge(index, self.journal, unmerged))

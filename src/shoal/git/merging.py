@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from shoal.errors import ShoalError
 from shoal.git.index import BranchIndex
 from shoal.git.journal import Journal
-from shoal.git.refs import BRANCH, describe
+from shoal.git.refs import BRANCH, RECORDING, describe
 from shoal.git.siblings import Sibling, Siblings
 from shoal.git.transitioning import drop_dead_rules, make_transitions
 from shoal.logs import difference, transitions
@@ -60,6 +60,7 @@ class Merging:
         if plan is None and not names and self._fast_forward(index, tip, commits):
             self._siblings.record_merged(unmerged)
             return
+        self._repository.note(RECORDING)
         index.stage_journal(journal, names)
         for commit in commits:
             index.merge(commit)

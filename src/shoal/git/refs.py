@@ -19,6 +19,7 @@ from shoal.git.watch import Watch
 
 BRANCH = "refs/heads/git-annex"
 NAME = "git-annex"
+RECORDING = "recording state in git..."  # what users see when there is a new commit
 _STALE = 300  # seconds
 _SHA = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PACKED = re.compile(rb"^([0-9a-f]{40,64}) (refs/(?:.*/)?git-annex)$", re.MULTILINE)

@@ -133,6 +133,8 @@ class Repository:
         self.complain: Callable[[str], None] = lambda text: None
         """Is told, in one sentence, what its user should know though everything goes on. May be
         called in any thread, with locks held."""
+        self.note: Callable[[str], None] = lambda text: None
+        """As `complain`, for what happens by the way."""
         self._settle()
 
     @classmethod
