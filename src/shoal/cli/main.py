@@ -27,7 +27,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("drop", "drop", "remove content of files from repository"),
             ("get", "get", "get content of annexed files"),
             ("move", "move", "move content of files to/from another repository"),
-            ("remotedaemon", "remotedaemon", "serve peers over peer-to-peer networks"),
+            ("remotedaemon", "remotedaemon", "persistent communication with remotes"),
         ),
     ),
     (

@@ -1,8 +1,9 @@
-"""`shoal remotedaemon`: let peers use this repository over peer-to-peer networks.
+"""`shoal remotedaemon`: fetch what changes in remotes, and let peers use this repository.
 
-In the foreground it takes commands on stdin, a line each, as git-annex's does: STOP ends it,
-RELOAD makes it look for new addresses; PAUSE, LOSTNET, RESUME and CHANGED are about remotes
-that are watched for changes, of which it has none.
+In the foreground it takes commands on stdin, a line each, as git-annex's does: STOP ends it, PAUSE
+and LOSTNET make it leave its remotes until RESUME, RELOAD makes it look for remotes and addresses
+that came or went. CHANGED, for refs that changed here, has no effect: nobody needs to be told. On
+stdout it says what annex/following.py lists.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from shoal.cli.context import Context
 from shoal.errors import ShoalError
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from shoal.annex.following import Following
+    from shoal.git.repository import Repository
     from shoal.server.remotedaemon import RemoteDaemon
     from shoal.transport.stdio import FdStream
-
-_IGNORED = frozenset({"PAUSE", "LOSTNET", "RESUME"})
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--foreground", action="store_true", help="do not daemonize; take commands on stdin"
+        "--foreground",
+        action="store_true",
+        help="do not daemonize; take commands on stdin, say on stdout what happens",
     )
 
 
@@ -57,45 +62,75 @@ def _serve(path: str, *, foreground: bool) -> int:
 async def _run(path: str, foreground: bool) -> int:
     import asyncio
     import signal
-    from contextlib import suppress
 
     from shoal.git.repository import Repository
-    from shoal.server.remotedaemon import RemoteDaemon
-    from shoal.transport.stdio import own_stdio
 
     with Repository.open(path) as repository:
         repository.complain = _complain
-        daemon = RemoteDaemon(repository, _complain)
-        serving = asyncio.create_task(daemon.run())
+        working = asyncio.create_task(_work(repository, foreground))
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-        try:
-            if foreground:
-                async with own_stdio() as stream:
-                    obeying = asyncio.create_task(_obey(stream, daemon))
-                    await asyncio.wait({obeying, serving}, return_when=asyncio.FIRST_COMPLETED)
-                    serving.cancel()
-                    if obeying.done():
-                        obeying.result()
-                    obeying.cancel()
-        finally:
-            with suppress(asyncio.CancelledError):
-                await serving
+            asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+        await asyncio.wait({working})
+        if not working.cancelled():
+            working.result()
     return 0
 
 
-async def _obey(stream: FdStream, daemon: RemoteDaemon) -> None:
+async def _work(repository: Repository, foreground: bool) -> None:
+    """Serve and follow, in the foreground until the commands end. Raises ShoalError for a word
+    that is no command."""
+    import asyncio
+
+    from shoal.annex.following import Following
+    from shoal.server.remotedaemon import RemoteDaemon
+    from shoal.transport.stdio import own_stdio
+
+    said: asyncio.Queue[str] = asyncio.Queue()
+    daemon = RemoteDaemon(repository, _complain)
+    following = Following(repository, said.put_nowait if foreground else lambda line: None)
+    tasks = [asyncio.create_task(daemon.run()), asyncio.create_task(following.run())]
+    try:
+        if not foreground:
+            await asyncio.gather(*tasks)
+            return
+        async with own_stdio() as stream:
+            obeying = asyncio.create_task(_obey(stream, daemon, following))
+            tasks += [obeying, asyncio.create_task(_say(stream, said))]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _say(stream: FdStream, said: asyncio.Queue[str]) -> None:
+    """Say lines as long as somebody listens."""
+    from contextlib import suppress
+
+    with suppress(ConnectionError):
+        while True:
+            line = await said.get()
+            await stream.send(os.fsencode(f"{line}\n"))
+
+
+async def _obey(stream: FdStream, daemon: RemoteDaemon, following: Following) -> None:
     """Follow commands until STOP, or the end of them. Raises ShoalError for another word."""
     rest = b""
     while data := await stream.receive():
         *lines, rest = (rest + data).split(b"\n")
         for line in map(os.fsdecode, lines):
-            word = line.split(" ", 1)[0]
             if line == "STOP":
                 return
-            if line == "RELOAD":
+            if line in {"PAUSE", "LOSTNET"}:
+                following.pause(lost_network=line == "LOSTNET")
+            elif line == "RESUME":
+                following.resume()
+            elif line == "RELOAD":
                 daemon.reload()
-            elif line not in _IGNORED and word != "CHANGED":
+                following.reload()
+            elif line.split(" ", 1)[0] != "CHANGED":
                 raise ShoalError(f"protocol error: {line}")
 
 

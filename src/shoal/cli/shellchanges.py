@@ -4,7 +4,8 @@
     CHANGED SHA SHA ...
 
 The first CHANGED, right after READY, names what refs there are: a client that was away sees
-what it has missed. Source: git-annex-shell 10.20261026.
+what it has missed. Afterwards each ref that changed has a line of its own: git-annex fetches only
+when it knows none of the objects in a line. Source: git-annex-shell 10.20261026.
 """
 
 from __future__ import annotations
@@ -30,17 +31,14 @@ def notify_changes(repository: Repository) -> int:
     watch = RefWatch(repository)
     try:
         _say("READY")
-        _tell(watch.values)
+        if watch.values:
+            _say(f"CHANGED {' '.join(watch.values)}")
         while not _has_gone(PAUSE):
-            _tell(watch.changes())
+            for changed in watch.changes():
+                _say(f"CHANGED {changed}")
     except BrokenPipeError:
         pass
     raise RemoteUnavailable("client", "it has ended the connection")
-
-
-def _tell(changed: tuple[str, ...]) -> None:
-    if changed:
-        _say(" ".join(("CHANGED", *changed)))
 
 
 def _say(line: str) -> None:

@@ -133,8 +133,12 @@ class P2PConnection:
         self._session.send(Success() if received else Failure())
 
     async def say(self, message: Message) -> None:
-        """Send what is not answered."""
+        """Send what is not answered, or not soon."""
         await self._say(message)
+
+    async def answer(self) -> Event:
+        """Wait for the answer to a request that was sent by say(). Raises as ask() does."""
+        return await self._event()
 
     async def send_payload(self, content: Content, length: int, *, checkable: bool) -> Event:
         """Send Data with all of `content`, which is `length` bytes; give the answer to it.

@@ -68,12 +68,12 @@ async def _through_tor(address: TorAddress, name: str, proxy: tuple[str, int]) -
         raise RemoteUnavailable(name, f"cannot talk to tor on {where}: {error.strerror}") from error
 
 
-class _Dialer:
+class Dialer:
     """Opens connections to one peer."""
 
     def __init__(
         self, repository: Repository, address: P2PAddress, info: RemoteInfo,
-        tor_proxy: tuple[str, int],
+        tor_proxy: tuple[str, int] = TOR_PROXY,
     ) -> None:  # fmt: skip
         self._credentials = P2PCredentials(repository)
         self._client = repository.uuid
@@ -146,7 +146,7 @@ def p2p_remote(
         address = parse_address(location)
     except ValueError as error:
         raise ConfigError(f'the remote "{info.name}" has a bad url: {error}') from error
-    dialer = _Dialer(repository, address, info, tor_proxy)
+    dialer = Dialer(repository, address, info, tor_proxy)
     return P2PStreamRemote(
         info,
         dialer,

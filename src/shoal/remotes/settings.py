@@ -9,6 +9,7 @@ proxy"; checked against it, also the order of remotes).
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ EXPENSIVE = 200.0  # cost of what is reached over a network
 VERY_EXPENSIVE = 1000.0  # cost of what is reached over a peer-to-peer network
 _NODE_SURCHARGE = 0.1  # a cluster is tried before its nodes
 ANNEX_HTTP = ("annex+http://", "annex+https://")
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")  # a program of its own leads to such a url
 
 
 class Kind(Enum):
@@ -194,16 +196,20 @@ def _whereabouts(
         return Kind.P2P, url
     if (path := local_path(url, top)) is not None:
         return Kind.PATH, path
-    scheme = url.partition("://")[0].lower() if "://" in url else ""
-    if scheme in {"ssh", "git+ssh", "ssh+git"} or not (scheme or "::" in url):
-        return Kind.SSH, url
-    return Kind.OTHER, url
+    return (Kind.SSH if is_ssh_url(url) else Kind.OTHER), url
 
 
 def _default_cost(kind: Kind, *, is_local: bool) -> float:
     if kind is Kind.P2P:
         return VERY_EXPENSIVE
     return CHEAP if is_local else EXPENSIVE
+
+
+def is_ssh_url(url: str) -> bool:
+    """Tell whether git reaches a url over ssh."""
+    if "://" in url:
+        return url.partition("://")[0].lower() in {"ssh", "git+ssh", "ssh+git"}
+    return ":" in url.partition("/")[0] and not _HELPER.match(url)
 
 
 def local_path(url: str, top: str) -> str | None:

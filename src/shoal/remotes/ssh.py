@@ -76,15 +76,26 @@ class SshSockets:
                 if alone is None:
                     continue
                 stack.enter_context(alone)
-                if os.path.exists(path):
-                    subprocess.run(
-                        program.stop_words(),
-                        cwd=os.path.dirname(path),
-                        check=False,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL,
-                    )
+                _stop(path, program)
+
+    def stop_all(self) -> None:
+        """Have new connections made where there are shared ones, also those of others: they
+        went through a network that is no longer there. Blocks."""
+        for path, (_, program) in self._held.items():
+            _stop(path, program)
+
+
+def _stop(path: str, program: SshProgram) -> None:
+    """Let a shared connection take no more sessions."""
+    if os.path.exists(path):
+        subprocess.run(
+            program.stop_words(),
+            cwd=os.path.dirname(path),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 class _Dialer:
@@ -129,7 +140,7 @@ class _Dialer:
             await connection.greet(bypass)
         except Ended as error:
             await connection.aclose()
-            raise self._unavailable(_why(await stream.wait())) from error
+            raise self._unavailable(why_it_ended(await stream.wait())) from error
         except BaseException:
             await connection.aclose()
             raise
@@ -139,7 +150,7 @@ class _Dialer:
         return RemoteUnavailable(self._info.name, cause)
 
 
-def _why(status: int) -> str:
+def why_it_ended(status: int) -> str:
     """Say what it means that ssh ended with `status` before the session began."""
     if status == NO_CONNECTION:
         return "ssh could not connect"

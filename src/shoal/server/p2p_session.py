@@ -6,7 +6,6 @@ comes, at the pace of the slower side; at no time is more than a chunk of it hel
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -202,13 +201,13 @@ class _Server:
         """Wait until refs change, or the client leaves."""
         if self._git is None:
             raise _Refusal("change notification not available")
-        while not (changed := await self._git.changes()):
+        while (changed := await self._git.change()) is None:
             if self._stream.has_more():
                 data = await self._stream.receive()
                 self._session.feed(data)
                 if not data:
                     raise _client_gone()
-        self._session.answer(Changed(tuple(map(os.fsencode, changed))))
+        self._session.answer(Changed((changed.encode(),)))
 
     # Short requests
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -28,14 +29,21 @@ class GitService:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._watch: RefWatch | None = None
+        self._untold: deque[str] = deque()
 
-    async def changes(self) -> tuple[str, ...]:
-        """Wait for a moment; give the new values of refs that changed since the last call,
-        or since the first one. Raises GitError."""
+    async def change(self) -> str | None:
+        """Give the new value of a ref that changed since the first call, if there is one that
+        was not given yet; wait for a moment before looking. Raises GitError.
+
+        They are given one by one: git-annex fetches only when it knows none of the objects that
+        it is told of at once.
+        """
         if self._watch is None:
             self._watch = await asyncio.to_thread(RefWatch, self._repository)
-        await asyncio.sleep(PAUSE)
-        return await asyncio.to_thread(self._watch.changes)
+        if not self._untold:
+            await asyncio.sleep(PAUSE)
+            self._untold.extend(await asyncio.to_thread(self._watch.changes))
+        return self._untold.popleft() if self._untold else None
 
     async def relay(
         self, service: bytes, event: Callable[[], Awaitable[Event]], client: ByteStream

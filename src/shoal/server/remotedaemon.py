@@ -61,8 +61,11 @@ class RemoteDaemon:
         self._reload.set()
 
     async def run(self) -> None:
-        """Serve until cancelled. What was recorded is then committed."""
-        served = Served(self._repository, complain=lambda error: self._complain(str(error)))
+        """Serve until cancelled. What was recorded is then committed. Other gateways are told
+        of changes of the git-annex branch meanwhile."""
+        served = Served(
+            self._repository, complain=lambda error: self._complain(str(error)), share_log=True
+        )
         try:
             while True:
                 self._reload.clear()

@@ -22,6 +22,7 @@ _READ_SIZE = 1 << 18  # bytes asked for at a time
 _GONE = (BrokenPipeError, ConnectionResetError)
 _SHARE = 0.005  # seconds after which other tasks get their turn
 _PATIENCE = 10.0  # seconds for which a child may take to end by itself
+_DYING = 1.0  # seconds that a child which was killed may need for that
 
 
 class FdStream(ByteStream):
@@ -278,10 +279,16 @@ class ProcessStream(FdStream):
         return await asyncio.to_thread(self._process.wait)
 
     async def aclose(self) -> None:
-        """Close both pipes and wait for the child; one that does not end is killed."""
+        """Close both pipes and wait for the child; one that does not end is killed, and so is
+        one that nobody has the time to wait for."""
         await super().aclose()
         try:
             await asyncio.to_thread(self._process.wait, _PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             await self.wait()
+        except asyncio.CancelledError:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING)
+            raise

@@ -214,8 +214,8 @@ async def test_news_of_refs(tmp_path: Path) -> None:
     asked = asyncio.Event()
 
     class Watching(GitService):
-        async def changes(self) -> tuple[str, ...]:
-            found = await super().changes()
+        async def change(self) -> str | None:
+            found = await super().change()
             asked.set()
             return found
 
@@ -226,6 +226,12 @@ async def test_news_of_refs(tmp_path: Path) -> None:
         git(tmp_path / "repo", "commit", "-q", "--allow-empty", "-m", "second")
         new = git(tmp_path / "repo", "rev-parse", "HEAD").strip()
         assert await client.receive() == f"CHANGED {new}\n".encode()
+        updates = f"update refs/heads/a {new}\nupdate refs/heads/b {new}~\n"
+        git(tmp_path / "repo", "update-ref", "--stdin", data=updates.encode())
+        old = git(tmp_path / "repo", "rev-parse", "HEAD~").strip()
+        for name in (new, old):  # one by one, though they changed at once
+            await client.send(b"NOTIFYCHANGE\n")
+            assert await client.receive() == f"CHANGED {name}\n".encode()
         await client.send(b"NOTIFYCHANGE\n")  # and leave
     assert served.reports == ['remote "client" is not available (connection lost)']
     repository.close()
