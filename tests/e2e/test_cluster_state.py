@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,10 @@ class Place:
         return self.json("cluster", "status", *words)
 
 
-@pytest.fixture
-def place(world: World) -> Place:
+@pytest.fixture(scope="module")
+def template(shared_world: World) -> Path:
+    """The repositories, made once: it takes the real program some fifty runs."""
+    world = shared_world
     gateway = make_gateway(world).path
     for name in NODES:
         world.annex(gateway, "group", name, "store")
@@ -48,7 +51,17 @@ def place(world: World) -> Place:
         world.annex(gateway, "copy", "--auto", "--to", name)
     world.annex(gateway, "numcopies", "2")
     world.annex(gateway, "drop", ".")
-    return Place(world, gateway)
+    return world.root
+
+
+@pytest.fixture
+def place(template: Path, tmp_path: Path) -> Place:
+    """A copy of the template."""
+    root = tmp_path / "world"
+    shutil.copytree(template, root, symlinks=True)
+    config = root / "gateway" / ".git" / "config"
+    config.write_text(config.read_text().replace(str(template), str(root)))
+    return Place(World(root), root / "gateway")
 
 
 def test_all_is_well(place: Place) -> None:
