@@ -2,9 +2,9 @@
 
     python -m benchmarks.yardsticks [--size MIB]
 
-nginx's sendfile for a GET (left out, with a word, where nginx is not installed), SHA-256 of
-one core, and writing two copies of the same bytes, as a cluster of two nodes must. Each is the
-best of three, as in benchmarks.gateway.
+nginx's sendfile for a GET, and how often it gives an empty answer over one connection (left out,
+with a word, where nginx is not installed); SHA-256 of one core, and writing two copies of the
+same bytes, as a cluster of two nodes must. Each is the best of three, as in benchmarks.gateway.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.clusters import free_port, wait_for
-from benchmarks.http_load import Connection
+from benchmarks.http_load import Connection, request_bytes, run_requests
 
 _NGINX = """\
 daemon off; master_process off; worker_processes 1; pid {work}/nginx.pid; error_log stderr;
@@ -28,13 +30,33 @@ http {{
   access_log off; sendfile on; tcp_nopush on;
   client_body_temp_path {work}/body; proxy_temp_path {work}/proxy;
   fastcgi_temp_path {work}/fastcgi; uwsgi_temp_path {work}/uwsgi; scgi_temp_path {work}/scgi;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{ listen 127.0.0.1:{port}; root {root};
+    location = /empty {{ keepalive_requests 1000000; return 200; }} }}
 }}
 """
+_EMPTY_ANSWERS = 10_000
+
+T = TypeVar("T")
 
 
 def nginx_get(work: Path, file: Path) -> float | None:
     """Give MB/s of the best of three GETs of `file` from nginx; None without nginx."""
+    return _with_nginx(work, file, lambda port: max(_timed_get(port, file) for _ in range(3)))
+
+
+def nginx_empty(work: Path, file: Path) -> float | None:
+    """Give how many empty answers nginx gives in a second over one connection, one after the
+    other, in the best of three tries; None without nginx."""
+    requests = [request_bytes("GET", "/empty")] * _EMPTY_ANSWERS
+
+    def ask(port: int) -> float:
+        return max(run_requests(port, requests, 1).per_second for _ in range(3))
+
+    return _with_nginx(work, file, ask)
+
+
+def _with_nginx(work: Path, file: Path, measure: Callable[[int], T]) -> T | None:
+    """Measure nginx at a port of this machine, where it serves `file`."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         return None
@@ -47,7 +69,7 @@ def nginx_get(work: Path, file: Path) -> float | None:
     )
     try:
         wait_for(port, process)
-        return max(_timed_get(port, file) for _ in range(3))
+        return measure(port)
     finally:
         process.terminate()
         process.wait(10)
@@ -98,11 +120,10 @@ def main() -> None:
         with file.open("wb") as out:
             for _ in range(options.size):
                 out.write(block)
-        served = nginx_get(work, file)
-        print(
-            "GET from nginx   ",
-            "nginx is not installed" if served is None else f"{served:8.0f} MB/s",
-        )
+        missing = "nginx is not installed"
+        served, empty = nginx_get(work, file), nginx_empty(work, file)
+        print("GET from nginx   ", missing if served is None else f"{served:8.0f} MB/s")
+        print("empty answers    ", missing if empty is None else f"{empty:8.0f}/s")
         hashed = max(hash_rate(file) for _ in range(3))
         print(f"SHA-256, one core {hashed:8.0f} MB/s")
         written = max(two_copies(work, file) for _ in range(3))
