@@ -7,6 +7,7 @@ the peer by sendfile() where the kernel can.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import select
@@ -18,7 +19,7 @@ from typing import Self
 from shoal.transport.pipes import widen
 from shoal.transport.stream import FILE_CHUNK, ByteStream
 
-_READ_SIZE = 1 << 18  # bytes asked for at a time
+_READ_SIZE = 96 << 10  # bytes asked for at a time; for more, each read would map fresh memory
 _GONE = (BrokenPipeError, ConnectionResetError)
 _SHARE = 0.005  # seconds after which other tasks get their turn
 _PATIENCE = 10.0  # seconds for which a child may take to end by itself
@@ -31,6 +32,8 @@ class FdStream(ByteStream):
     They are made non-blocking; aclose() closes them.
     """
 
+    _blocking = False
+
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
         self._write_fd = write_fd
@@ -40,7 +43,7 @@ class FdStream(ByteStream):
         self._told: Callable[[], None] | None = None  # who is told of them
         self._watched: asyncio.AbstractEventLoop | None = None  # who looks out for them
         for fd in self._open:
-            os.set_blocking(fd, False)
+            os.set_blocking(fd, self._blocking)
             widen(fd)
 
     async def receive(self) -> bytes:
@@ -185,21 +188,11 @@ class FdStream(ByteStream):
 class LoneStream(FdStream):
     """The stream of an event loop that has nothing else to do than to serve its peer.
 
-    It waits in the kernel, not in the loop, which costs half as much. What threads do goes on
-    meanwhile.
+    It waits in the kernel, not in the loop, which costs half as much: one system call to wait
+    for bytes and to get them. What threads do goes on meanwhile.
     """
 
-    async def _readable(self) -> None:
-        _wait_for(self._read_fd, select.POLLIN)
-
-    async def _writable(self) -> None:
-        _wait_for(self._write_fd, select.POLLOUT)
-
-
-def _wait_for(fd: int, event: int) -> None:
-    poll = select.poll()
-    poll.register(fd, event)
-    poll.poll()
+    _blocking = True
 
 
 def _stop_at_once(starting: asyncio.Future[subprocess.Popen[bytes]]) -> None:
