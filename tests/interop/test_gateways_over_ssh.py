@@ -8,7 +8,7 @@ import pytest
 
 from shoal.git.repository import Repository
 from tests.support.fake_ssh import Ssh
-from tests.support.gateway_pair import Pair, make_pair
+from tests.support.gateway_pair import Pair, make_pair, share_a_node
 from tests.support.wait import wait_until
 from tests.support.world import World
 
@@ -68,22 +68,9 @@ def test_an_old_client_ends(world: World, pair: Pair, version: int) -> None:
     assert pair.holders(key) == []
 
 
-def _share_a_node(pair: Pair) -> None:
-    """Let the second gateway reach the first one's node as well."""
-    world, first, second = pair.world, pair.first, pair.second
-    (node,) = first.nodes
-    world.git(second.path, "remote", "add", "node1", node)
-    world.git(second.path, "fetch", "-q", "node1")
-    world.git(second.path, "config", "remote.node1.annex-cluster-node", "mycluster")
-    world.annex(second.path, "updatecluster")
-    world.git(first.path, "fetch", "-q", "second")
-    world.annex(first.path, "merge")
-    world.annex(first.path, "updatecluster")
-
-
 @pytest.mark.parametrize("size", [1_000, 2_000_000])
 def test_a_node_on_two_paths_stores_an_upload_once(world: World, pair: Pair, size: int) -> None:
-    _share_a_node(pair)
+    share_a_node(pair)
     stores = world.root / "stores"
     for node in (*pair.first.nodes, *pair.second.nodes):  # run for what comes, and its directory
         count = f"test -d %path || echo {node.name} >> {stores}"

@@ -6,15 +6,21 @@ second. When one of these fails, the real program was mended: then the row can g
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import other_clock
 from tests.support.fake_ssh import DEEPEST, Ssh
-from tests.support.gateway import make_gateway, served
-from tests.support.gateway_pair import Pair, make_pair
-from tests.support.raw_http import RawClient
+from tests.support.gateway import Gateway, make_gateway, served
+from tests.support.gateway_pair import Pair, make_pair, share_a_node
+from tests.support.raw_http import RawClient, key_of
 from tests.support.real_p2phttp import RealServer
+from tests.support.session import Session, session
 from tests.support.world import World
 
 REAL, SHOAL = ["git-annex-shell", "p2pstdio"], ["shoal-shell", "p2pstdio"]
@@ -136,3 +142,127 @@ def test_w22_what_is_published_later_is_not_served(world: World, program: str, s
         world.annex(made.path, "updateproxy")
         late = RawClient(made.port, made.uuid_of(world.root / "late"))
         assert late.ask("POST", late.url("checkpresent", key=ABSENT)).status == status
+
+
+@pytest.mark.parametrize(
+    ("program", "behind", "left", "holders"),
+    [
+        ("git-annex", 1_000_000, -10, ["node2"]),  # removed when the time for that was over
+        ("shoal", 1_000_000, -10, ["node1", "node2"]),
+        ("git-annex", -1_000_000, 600, ["node1"]),  # not removed when there was time
+        ("shoal", -1_000_000, 600, []),
+    ],
+)
+def test_w9_a_node_with_another_clock_is_told_the_gateways_time(
+    world: World, ssh: Ssh, program: str, behind: int, left: int, holders: list[str]
+) -> None:
+    """The first node's machine has a clock that is `behind`; of the time in which the client may
+    have content removed so many seconds are `left`."""
+    made = make_gateway(world, nodes=2)
+    key = key_of(b"content")
+    for node in made.nodes:
+        with session(REAL, node, made.uuid_of(node)) as direct:
+            assert store(direct, b"content") == "SUCCESS"
+        world.annex(made.path, "setpresentkey", key, made.uuid_of(node), "1")
+    world.git(made.path, "config", "remote.node1.url", f"ssh://real{made.nodes[0]}")
+    shell = shlex.join([sys.executable, other_clock.__file__, str(behind)])
+    world.git(made.path, "config", "remote.node1.annex-shell", shell)
+    with served(made, "--wideopen", "-J4", program=program):
+        client = RawClient(made.port, made.cluster)
+        now = client.ask("POST", client.url("gettimestamp")).json()["timestamp"]
+        assert isinstance(now, int)
+        client.ask("POST", client.url("remove-before", key=key, timestamp=now + left))
+    assert made.holders(key) == holders
+
+
+def store(client: Session, content: bytes) -> str | None:
+    """Store a content in one go; give the last answer."""
+    assert client.ask(f"PUT  {key_of(content)}") == "PUT-FROM 0"
+    client.send(b"DATA %d\n%sVALID\n" % (len(content), content))
+    return client.read()
+
+
+def add_directory(made: Gateway, directory: Path) -> str:
+    """Let a gateway proxy for a special remote, a directory; give its UUID."""
+    directory.mkdir()
+    words = ("type=directory", f"directory={directory}", "encryption=none")
+    made.world.annex(made.path, "initremote", "special", *words)
+    made.world.git(made.path, "config", "remote.special.annex-proxy", "true")
+    made.world.annex(made.path, "updateproxy")
+    return made.world.git(made.path, "config", "remote.special.annex-uuid")
+
+
+def test_w10_an_old_clients_upload_to_a_special_remote_ends_the_session(world: World) -> None:
+    made = make_gateway(world, nodes=1)
+    special = add_directory(made, world.root / "special")
+    node = made.uuid_of(made.nodes[0])
+    for program, uuid, answers in (
+        (REAL, special, ["PUT-FROM 0", "SUCCESS"]),
+        (SHOAL, node, ["PUT-FROM 0", "SUCCESS", "SUCCESS"]),  # a git repository, for now
+    ):
+        key = key_of(b"content")
+        said = f"VERSION 1\nPUT  {key}\nDATA 7\ncontentVALID\nCHECKPRESENT {key}\n"
+        words = [*program, str(made.path), "me", "--uuid", uuid]
+        done = world.run(*words, data=said.encode(), check=False)
+        assert done.stdout.splitlines()[2:] == answers
+
+
+@pytest.mark.parametrize(("program", "shells"), [(REAL, 3), (SHOAL, 0)])
+def test_w17_a_process_for_each_node_on_this_machine(
+    world: World, program: list[str], shells: int
+) -> None:
+    made = make_gateway(world, nodes=3)
+    with session(program, made.path, made.cluster) as client:
+        assert client.ask(f"PUT  {key_of(b'content')}") == "PUT-FROM 0"
+        assert len(client.shells()) == shells
+
+
+def test_w18_a_node_on_two_paths_gets_an_upload_on_both(world: World, ssh: Ssh) -> None:
+    both = make_pair(world, "real", "real")
+    share_a_node(both)
+    (node,) = both.first.nodes
+    with session(REAL, both.first.path, both.first.cluster) as client:
+        assert client.ask(f"PUT  {key_of(b'content')}") == "PUT-FROM 0"
+        told = [Path(f"/proc/{pid}/cmdline").read_text() for pid in client.shells()]
+    assert len([words for words in told if f"\0{node}\0" in words]) == 2
+
+
+def test_w24_an_error_names_a_path_of_the_server(world: World) -> None:
+    """Each program has a remote whose directory is no longer one."""
+    made = make_gateway(world, nodes=1)
+    special = add_directory(made, world.root / "special")
+    (node,) = made.nodes
+    uuid = made.uuid_of(node)
+    for directory in (world.root / "special", node):
+        directory.rename(f"{directory}.away")
+        directory.write_text("")
+    asked = [f"CHECKPRESENT {ABSENT}", f"PUT  {ABSENT}", f"GET 0  {ABSENT}"]
+    theirs = converse(world, REAL, made.path, special, *asked)
+    assert any(str(world.root) in answer for answer in theirs)
+    ours = converse(world, SHOAL, made.path, uuid, *asked)
+    assert len(ours) == len(asked)
+    assert not any("/" in answer for answer in ours)
+
+
+@pytest.mark.parametrize(("program", "goes_on"), [(REAL, False), (SHOAL, True)])
+def test_w25_a_node_that_hangs_holds_up_the_others(
+    world: World, ssh: Ssh, program: list[str], goes_on: bool
+) -> None:
+    made = make_gateway(world, nodes=2)
+    hanging, well = made.nodes
+    world.git(made.path, "config", "remote.node1.url", f"ssh://real{hanging}")
+    for name in ("stall", "finish"):
+        world.git(made.path, "config", f"shoal.node-{name}-time", "5")
+    content = os.urandom(1000)
+    with session(program, made.path, made.cluster) as client:
+        assert client.ask(f"PUT  {key_of(content)}") == "PUT-FROM 0"
+        stopped = client.shells()
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            client.send(b"DATA 1000\n%sVALID\n" % content)
+            answer = client.read(60 if goes_on else 7)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+    assert answer == (f"SUCCESS-PLUS {made.uuid_of(well)}" if goes_on else None)

@@ -65,3 +65,16 @@ def make_pair(world: World, first_host: str, second_host: str | None = None) -> 
     world.annex(client, "init", "-q", "client")
     shell = "shoal-shell" if first_host == "server" else "git-annex-shell"
     return Pair(world, shell, first, Gateway(world, path, first.cluster, [node]), client)
+
+
+def share_a_node(pair: Pair) -> None:
+    """Let the second gateway reach the first one's node as well."""
+    world, first, second = pair.world, pair.first, pair.second
+    (node,) = first.nodes
+    world.git(second.path, "remote", "add", "node1", node)
+    world.git(second.path, "fetch", "-q", "node1")
+    world.git(second.path, "config", "remote.node1.annex-cluster-node", "mycluster")
+    world.annex(second.path, "updatecluster")
+    world.git(first.path, "fetch", "-q", "second")
+    world.annex(first.path, "merge")
+    world.annex(first.path, "updatecluster")
