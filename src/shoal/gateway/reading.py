@@ -31,12 +31,14 @@ class Reading:
         self._steps: asyncio.Queue[Callable[[Content], Awaitable[None]] | None] = asyncio.Queue()
         self._stream: AsyncIterator[Chunk] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._replied: asyncio.Future[None] | None = None  # somebody waits for a step
 
     async def open(self) -> Content:
         """Give the content. Raises what retrieve() of the remote raises, in time."""
         self.node.check()
         self.node.enter(reading=True)
         self._task = asyncio.create_task(self._run(), name=f"read from {self.node.name}")
+        self._task.add_done_callback(self._wake)
 
         async def opened(content: Content) -> Content:
             return content
@@ -90,7 +92,8 @@ class Reading:
         if task is None:
             raise RemoteUnavailable(self.node.name, "the download has ended")
         results: list[T] = []
-        replied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        replied = self._replied = loop.create_future()
 
         async def work(content: Content) -> None:
             results.append(await step(content))
@@ -98,7 +101,12 @@ class Reading:
                 replied.set_result(None)
 
         self._steps.put_nowait(work)
-        await asyncio.wait({replied, task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        timer = loop.call_later(seconds, self._wake)  # asyncio.wait() costs more than the step
+        try:
+            if not task.done():
+                await replied
+        finally:
+            timer.cancel()
         if results:
             return results[0]
         try:
@@ -109,6 +117,11 @@ class Reading:
             raise NodeTimeout(self.node.name, f"nothing came within {seconds:g} s")
         except (ShoalError, OSError) as error:
             raise self.node.failure(error) from error
+
+    def _wake(self, _: object = None) -> None:
+        """Let who waits for a step see what has become of it."""
+        if self._replied is not None and not self._replied.done():
+            self._replied.set_result(None)
 
     async def _run(self) -> None:
         """Open the content, do what is asked until None comes, and close it."""
