@@ -131,7 +131,7 @@ def _know(world: World, here: Path, name: str, there: Path, address: str) -> Non
     world.git(here, "config", f"remote.{name}.annexUrl", f"annex+http://{address}/git-annex/")
     world.git(here, "config", f"remote.{name}.annex-uuid", world.git(there, "config", "annex.uuid"))
     for time in ("answer", "stall"):
-        world.git(here, "config", f"shoal.node-{time}-time", "4")
+        world.git(here, "config", f"shoal.node-{time}-time", "15")
 
 
 def _update(world: World, here: Path, others: Iterable[str], cluster: str) -> None:
