@@ -14,7 +14,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -327,33 +335,43 @@ class ClusterRemote(Remote):
         caller: Caller = NOBODY,
         agreed: Callable[[], None] = lambda: None,
     ) -> StoreResult | AlreadyPresent:
+        stored = self._store_soon(key, content, file, caller, agreed)
+        return stored if isinstance(stored, StoreResult | AlreadyPresent) else await stored
+
+    def store_soon(
+        self, key: Key, content: WholeContent, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult | AlreadyPresent | Awaitable[StoreResult | AlreadyPresent]:
+        return self._store_soon(key, content, file, caller, lambda: None)
+
+    def _store_soon(
+        self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
+    ) -> StoreResult | AlreadyPresent | Awaitable[StoreResult | AlreadyPresent]:
         """Once begun it is carried to its end even when the caller goes away, so that the log
         says what happened."""
-        return await uninterrupted(self._store_whole(key, content, file, caller, agreed))
-
-    async def _store_whole(
-        self, key: Key, content: WholeContent, file: str, caller: Caller, agreed: Callable[[], None]
-    ) -> StoreResult | AlreadyPresent:
         from shoal.gateway.placing import Placing
-        from shoal.gateway.upload import ClusterUpload
+        from shoal.gateway.upload import WholeUpload
 
         reach = self._reach(caller)
         theirs, records = self._caller(caller), self._records_of(reach)
         placing = Placing(
             reach.nodes, records, key, file, theirs, content, full=self._full, agreed=agreed
         )
-        try:
-            await placing.place(self._info.name, self._unwanted)
-            if placing.uploads:  # to nodes that only the log said to have it
-                upload = ClusterUpload(placing, self._patience)
-                return await upload.store(content.from_offset(upload.offset))
-        finally:
-            result = outcome.stored([*reach.nodes], placing.results, placing.already)
-            fresh = [uuid for uuid in result.stored_in if uuid not in placing.logged]
-            if fresh:
-                await self._record(key, present=fresh)
-            await placing.close()
-        return result if placing.results else self._already(result.stored_in, caller)
+        upload = WholeUpload(placing, content, self._patience)
+        stored = upload.store_at_once()
+        if stored is not None:
+            return self._told(stored, caller)
+
+        async def store() -> StoreResult | AlreadyPresent:
+            return self._told(await upload.store(self._info.name, self._unwanted), caller)
+
+        return uninterrupted(store())
+
+    def _told(
+        self, stored: StoreResult | AlreadyPresent, caller: Caller
+    ) -> StoreResult | AlreadyPresent:
+        if isinstance(stored, AlreadyPresent):
+            return self._already(stored.stored_in, caller)
+        return stored
 
     async def store_present(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY

@@ -29,8 +29,9 @@ from shoal.gateway import outcome, select
 from shoal.gateway.choosing import Placed, Room, choose
 from shoal.gateway.node import Node
 from shoal.gateway.patience import uninterrupted
-from shoal.gateway.records import Records, choice, in_thread
+from shoal.gateway.records import Records, choice, choice_at_once, in_thread
 from shoal.gateway.select import Full, Unwanted
+from shoal.git.waiting import WouldWait
 from shoal.remotes.base import AlreadyPresent, Caller, StoreResult, Upload
 from shoal.remotes.content import WholeContent
 from shoal.values.key import Key
@@ -64,6 +65,7 @@ class Placing:
         self.already: dict[UUID, tuple[UUID, ...]] = {}  # who has it, and whom they named
         self.results: dict[UUID, StoreResult | Exception] = {}  # of nodes that took the content
         self.failures: dict[UUID, Exception] = {}
+        self._chosen: list[UUID] | None = None  # at first; None: nobody was, yet
         self._opened: dict[UUID, Upload] = {}
         self._rooms: dict[UUID, Room] = {}
         self._only_full = False  # nodes want it, and all of them are full
@@ -73,14 +75,26 @@ class Placing:
         self._agreed = agreed
         self._closed = False
 
+    def place_at_once(self, content: WholeContent) -> bool:
+        """Do of place() what nothing needs to be waited for; tell whether that was all, and
+        there is nothing to close."""
+        try:
+            self._chosen = choice_at_once(self._first_choice)
+        except WouldWait:
+            return False
+        given = [self._give_at_once(self.nodes[uuid], content) for uuid in self._chosen]
+        done = all(given) and self._settled and not any(map(self._has_failed, self._chosen))
+        return done and not self._rooms
+
     async def place(self, cluster: str, unwanted: Unwanted) -> None:
         """Find where the content goes.
 
         Raises RemoteRefused, NotEnoughSpace, TransferInProgress or RemoteUnavailable when no
         node takes the content and none has it.
         """
-        chosen = await choice(self._first_choice)
-        await self._fill(chosen, self._content)
+        if self._chosen is None:
+            self._chosen = await choice(self._first_choice)
+        await self._fill(self._chosen, self._content)
         if not self._settled:
             asked = self._asked()
             await self._ask_holders([u for u in self.nodes if u in self.logged and u not in asked])
@@ -198,7 +212,9 @@ class Placing:
         """Ask nodes at once whether they take the content, or give it to them; note what each
         says."""
         if content is not None:
-            uuids = [uuid for uuid in uuids if not self._give_at_once(self.nodes[uuid], content)]
+            asked = self._asked()
+            nodes = [self.nodes[uuid] for uuid in uuids if uuid not in asked]
+            uuids = [node.uuid for node in nodes if not self._give_at_once(node, content)]
         if not uuids:
             return
         offers = (

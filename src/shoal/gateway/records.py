@@ -39,20 +39,30 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 async def soon(work: Callable[[], T]) -> T:
     """Ask Records, or tell them: at once when that needs no waiting, else in a thread."""
-    return await _at_once_or_in_thread(_LANE, work)
+    try:
+        return at_once(work)
+    except WouldWait:
+        return await _LANE.call(work)
 
 
 async def choice(work: Callable[[], T]) -> T:
     """Make a choice with Records.choosing(), as soon() does."""
-    return await _at_once_or_in_thread(_CHOICES, work)
-
-
-async def _at_once_or_in_thread(lane: Lane, work: Callable[[], T]) -> T:
     try:
-        with without_waiting():
-            return lane.at_once(work)
+        return choice_at_once(work)
     except WouldWait:
-        return await lane.call(work)
+        return await _CHOICES.call(work)
+
+
+def at_once(work: Callable[[], T]) -> T:
+    """Ask Records, or tell them, in the event loop. Raises WouldWait, and nothing was done."""
+    with without_waiting():
+        return _LANE.at_once(work)
+
+
+def choice_at_once(work: Callable[[], T]) -> T:
+    """Make a choice with Records.choosing(), as at_once()."""
+    with without_waiting():
+        return _CHOICES.at_once(work)
 
 
 @asynccontextmanager

@@ -18,10 +18,12 @@ from shoal.gateway.node import Node
 from shoal.gateway.patience import Patience, uninterrupted
 from shoal.gateway.placing import Placing
 from shoal.gateway.reading import Reading
-from shoal.gateway.records import soon
+from shoal.gateway.records import at_once, soon
+from shoal.gateway.select import Unwanted
 from shoal.gateway.spread import spread
-from shoal.remotes.base import StoreResult, Upload
-from shoal.remotes.content import Content
+from shoal.git.waiting import WouldWait
+from shoal.remotes.base import AlreadyPresent, StoreResult, Upload
+from shoal.remotes.content import Content, WholeContent
 from shoal.values.backend import verifier
 from shoal.values.uuid import UUID
 
@@ -100,3 +102,55 @@ class ClusterUpload(Upload):
 
     async def aclose(self) -> None:
         await self._placing.close()
+
+
+class WholeUpload:
+    """A small content, which nodes are given right away: at once, as far as nothing needs to be
+    waited for, and else by going on from there."""
+
+    def __init__(self, placing: Placing, content: WholeContent, patience: Patience) -> None:
+        self._placing = placing
+        self._content = content
+        self._patience = patience
+
+    def store_at_once(self) -> StoreResult | AlreadyPresent | None:
+        """Give what the client is to hear, if all is done and recorded; else None."""
+        if not self._placing.place_at_once(self._content):
+            return None
+        result = self._result
+        try:
+            at_once(partial(self._record, self._fresh(result)))
+        except WouldWait:
+            return None
+        return self._told(result)
+
+    async def store(self, cluster: str, unwanted: Unwanted) -> StoreResult | AlreadyPresent:
+        """Do the rest. Raises what Placing.place() raises. What nodes confirmed is in the
+        location log when this ends, however it ends."""
+        placing = self._placing
+        try:
+            await placing.place(cluster, unwanted)
+            if placing.uploads:  # to nodes that only the log said to have it
+                upload = ClusterUpload(placing, self._patience)
+                return await upload.store(self._content.from_offset(upload.offset))
+        finally:
+            result = self._result
+            if fresh := self._fresh(result):
+                await soon(partial(self._record, fresh))
+            await placing.close()
+        return self._told(result)
+
+    @property
+    def _result(self) -> StoreResult:
+        placing = self._placing
+        return outcome.stored([*placing.nodes], placing.results, placing.already)
+
+    def _fresh(self, result: StoreResult) -> list[UUID]:
+        return [uuid for uuid in result.stored_in if uuid not in self._placing.logged]
+
+    def _record(self, fresh: list[UUID]) -> None:
+        if fresh:
+            self._placing.records.record(self._placing.key, fresh, ())
+
+    def _told(self, result: StoreResult) -> StoreResult | AlreadyPresent:
+        return result if self._placing.results else AlreadyPresent(result.stored_in)

@@ -15,7 +15,7 @@ here composes. The contract, which tests/unit/remotes/contract.py checks for eac
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -219,6 +219,18 @@ class Remote(ABC):
         For an event loop, as present_at_once().
         """
         return None
+
+    def store_soon(
+        self, key: Key, content: WholeContent, *, file: str = "", caller: Caller = NOBODY
+    ) -> StoreResult | AlreadyPresent | Awaitable[StoreResult | AlreadyPresent]:
+        """Store a small content, at once as far as nothing needs to be waited for; give what
+        to wait for when there is something. Raises as store_whole(), now or then."""
+        stored = self.store_at_once(key, content, file=file, caller=caller)
+        if stored is None:
+            return self.store_whole(key, content, file=file, caller=caller)
+        if isinstance(stored, ShoalError):
+            raise stored
+        return stored
 
     @abstractmethod
     async def store_present(

@@ -33,7 +33,6 @@ from shoal.remotes.base import AlreadyPresent, Caller, Remote
 from shoal.remotes.content import AT_ONCE
 from shoal.server.answers import (
     content_at_once,
-    error_at_once,
     json_answer,
     plain_answer,
     present_at_once,
@@ -45,8 +44,9 @@ from shoal.server.locks import LockRegistry
 from shoal.server.messages import complain, complain_of, public_reason, public_status, public_text
 from shoal.server.options import Limits
 from shoal.server.permissions import Denied, Permissions
+from shoal.server.puts import SmallPuts
 from shoal.server.target import Directory, Target
-from shoal.server.uploads import Uploads, may_be_put_soon, put_soon, receive_key
+from shoal.server.uploads import Uploads, receive_key
 from shoal.values.key import Key
 
 _Tell = Callable[[bytes | None], None]
@@ -69,7 +69,7 @@ class App:
         self._permissions = permissions
         self._limits = limits
         self._uploads = Uploads(limits)
-        self._putting: set[asyncio.Task[None]] = set()
+        self._puts = SmallPuts(self._uploads)
         self.locks = LockRegistry(limits.locked_files)
         self._ending = False
         self._running = 0  # requests that are being answered; those that keep a lock left out
@@ -131,27 +131,24 @@ class App:
         except (BadRequest, Denied):
             return None
         if asked.endpoint is Endpoint.PUT:
-            put = partial(self._put_soon, f"{method} {target}", headers, body)
-            return self._later(put, asked, found, tell)
+            what = f"{method} {target}"
+            put = self._puts.begin(what, headers, body, asked, found, _caller(asked))
+            return put if put is None or isinstance(put, bytes) else self._later(put, found, tell)
         if body:
             return None
         if asked.endpoint is Endpoint.CHECK_PRESENT:
             present = found.remote.present_at_once(_key(asked), caller=_caller(asked))
             if present is not None:
                 return present_at_once(present)
-            return self._later(_present_soon, asked, found, tell)
+            return self._later(partial(_present_soon, asked, found), found, tell)
         if asked.endpoint is Endpoint.KEY and method == "GET" and "Range" not in headers:
             content = _content_at_once(asked, found.remote)
-            return self._later(_content_soon, asked, found, tell) if content is None else content
+            if content is not None:
+                return content
+            return self._later(partial(_content_soon, asked, found), found, tell)
         return None
 
-    def _later(
-        self,
-        begin: Callable[[Request, Target, _Tell], bool],
-        asked: Request,
-        target: Target,
-        tell: _Tell,
-    ) -> Later | None:
+    def _later(self, begin: Callable[[_Tell], bool], target: Target, tell: _Tell) -> Later | None:
         """Begin what takes a moment; None when that cannot be done now."""
 
         def told(answer: bytes | None) -> None:
@@ -161,42 +158,11 @@ class App:
             finally:
                 self._end()
 
-        if not begin(asked, target, told):
+        if not begin(told):
             return None
         target.site.users += 1
         self._begin()
         return Later.LATER
-
-    def _put_soon(
-        self,
-        what: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        asked: Request,
-        target: Target,
-        tell: _Tell,
-    ) -> bool:
-        key, caller = _key(asked), _caller(asked)
-        if not may_be_put_soon(headers, asked, key, body, self._uploads):
-            return False
-
-        async def put() -> None:
-            answer = None
-            try:
-                async with target.site.slots.transfer():
-                    answer = await put_soon(asked, key, target.remote, caller, body, self._uploads)
-            except (ShoalError, OSError) as error:
-                complain_of(what, error)
-                answer = error_at_once(
-                    public_status(error), public_text(error), reason=public_reason(error)
-                )
-            finally:
-                self._putting.discard(task)
-                tell(answer)
-
-        task = asyncio.create_task(put(), name="put")
-        self._putting.add(task)
-        return True
 
     def end(self) -> None:
         """Close each connection after the answer that is under way."""

@@ -28,6 +28,11 @@ class Slots:
         """A slot for sending or receiving content."""
         return self._transfers
 
+    @property
+    def has_transfer(self) -> bool:
+        """Whether such a slot is free now."""
+        return not self._transfers.locked()
+
     def request(self) -> AbstractAsyncContextManager[None]:
         """A slot for a request that is answered at once."""
         return self._requests

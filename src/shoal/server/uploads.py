@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
 
-from shoal.errors import RemoteUnavailable, ShoalError
+from shoal.errors import RemoteUnavailable
 from shoal.p2phttp.codec import Stored, render_stored
 from shoal.p2phttp.routes import Request
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
 from shoal.remotes.content import SMALL, WholeContent
-from shoal.server.answers import json_answer, stored_at_once
+from shoal.server.answers import json_answer
 from shoal.server.bodies import Body, ParsedBody
 from shoal.server.messages import complain
 from shoal.server.options import Limits
@@ -43,16 +43,21 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._taken = False
 
+    def take_now(self) -> bool:
+        """Take this turn, unless somebody has it; tell whether it was free."""
+        if self._taken:
+            return False
+        self._taken = True
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._next, loop)
+        return True
+
     async def take(self) -> None:
         """Wait for a turn. Who came first is first."""
-        loop = asyncio.get_running_loop()
-        if self._taken:
-            turn = loop.create_future()
+        if not self.take_now():
+            turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
-        else:
-            self._taken = True
-            loop.call_soon(self._next, loop)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._waiting:
@@ -115,14 +120,14 @@ async def receive_key(
         return _answer(asked, result)
     if _is_whole(request, asked, key) and uploads.may_gather(asked.data_length or 0):
         result = await _receive_whole(request, asked, key, remote, caller, uploads)
-        return _answer(asked, _told(key, result))
+        return _answer(asked, told(key, result))
     begun = await remote.begin_store(key, file=asked.file, caller=caller)
     if isinstance(begun, AlreadyPresent):
         return _answer(asked, StoreResult(True, begun.stored_in))
     async with begun as upload:
         with uploads.one_more() as batch:
             result = await _store(_body(request, asked, uploads, batch), upload)
-    return _answer(asked, _told(key, result))
+    return _answer(asked, told(key, result))
 
 
 def _is_whole(request: web.BaseRequest, asked: Request, key: Key) -> bool:
@@ -157,32 +162,16 @@ async def _receive_whole(
 async def _store_whole(
     asked: Request, key: Key, remote: Remote, caller: Caller, data: bytes, uploads: Uploads
 ) -> StoreResult:
-    content = WholeContent(data)
     await uploads.turns.take()
-    stored = remote.store_at_once(key, content, file=asked.file, caller=caller)
-    if stored is None:
-        stored = await remote.store_whole(key, content, file=asked.file, caller=caller)
-    if isinstance(stored, ShoalError):
-        raise stored
+    stored = remote.store_soon(key, WholeContent(data), file=asked.file, caller=caller)
+    if not isinstance(stored, StoreResult | AlreadyPresent):
+        stored = await stored
+    return put_result(stored)
+
+
+def put_result(stored: StoreResult | AlreadyPresent) -> StoreResult:
+    """Give what the client is to hear."""
     return StoreResult(True, stored.stored_in) if isinstance(stored, AlreadyPresent) else stored
-
-
-def may_be_put_soon(
-    headers: Mapping[str, str], asked: Request, key: Key, body: bytes, uploads: Uploads
-) -> bool:
-    """Tell whether put_soon() can answer a put with this body, all of which is here."""
-    length = len(body)
-    whole = not asked.data_present and not asked.offset and length == asked.data_length == key.size
-    return whole and "Expect" not in headers and uploads.may_gather(length)
-
-
-async def put_soon(
-    asked: Request, key: Key, remote: Remote, caller: Caller, body: bytes, uploads: Uploads
-) -> bytes:
-    """Give the answer to a put, headers and all. Raises as receive_key()."""
-    with uploads.gathering(len(body)):
-        result = await _store_whole(asked, key, remote, caller, body, uploads)
-    return stored_at_once(_rendered(asked, _told(key, result)))
 
 
 def _body(request: web.BaseRequest, asked: Request, uploads: Uploads, batch: int) -> Body:
@@ -205,15 +194,17 @@ async def _store(body: Body, upload: Upload) -> StoreResult:
         body.close()
 
 
-def _told(key: Key, result: StoreResult) -> StoreResult:
+def told(key: Key, result: StoreResult) -> StoreResult:
+    """Tell the operator why a content was not stored, if it was not."""
     if result.error:
         complain(f"receiving {key}: {result.error}")
     return result
 
 
 def _answer(asked: Request, result: StoreResult) -> web.StreamResponse:
-    return json_answer(_rendered(asked, result))
+    return json_answer(rendered(asked, result))
 
 
-def _rendered(asked: Request, result: StoreResult) -> bytes:
+def rendered(asked: Request, result: StoreResult) -> bytes:
+    """Give the text of an answer to a put."""
     return render_stored(Stored(result.stored, result.stored_in), asked.protocol)

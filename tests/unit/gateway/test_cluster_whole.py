@@ -321,6 +321,26 @@ async def test_prompt_nodes_store_at_once() -> None:
 
 
 @in_loop
+async def test_with_prompt_nodes_there_is_nothing_to_wait_for() -> None:
+    """Recorded it is, too. With a busy one, there is."""
+    rig, nodes = prompt_cluster()
+    before = asyncio.all_tasks()
+    assert rig.cluster.store_soon(KEY, WholeContent(DATA)) == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.logged(KEY) == rig.uuids(1, 2, 3)
+    rig.records.log.clear()
+    assert rig.cluster.store_soon(KEY, WholeContent(DATA)) == AlreadyPresent(rig.uuids(1, 2, 3))
+    assert rig.logged(KEY) == rig.uuids(1, 2, 3)
+    assert asyncio.all_tasks() == before
+    nodes[1].objects.clear()
+    rig.records.log.clear()
+    nodes[1].busy = True
+    stored = rig.cluster.store_soon(KEY, WholeContent(DATA))
+    assert not isinstance(stored, StoreResult | AlreadyPresent)
+    assert await stored == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.idle
+
+
+@in_loop
 async def test_a_busy_node_is_waited_for_and_the_others_are_not_asked_again() -> None:
     rig, nodes = prompt_cluster()
     nodes[1].busy = True
