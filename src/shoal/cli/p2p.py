@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from shoal.cli.arguments import Parser
 from shoal.cli.context import Context
 from shoal.cli.output import Output, Subject
-from shoal.errors import RemoteUnavailable, ShoalError
+from shoal.cli.p2plink import connect
+from shoal.errors import ShoalError
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -31,6 +32,7 @@ def add_arguments(parser: Parser) -> None:
     what.add_argument(
         "--link", action="store_true", help="set up a P2P link to a git remote"
     )  # fmt: skip
+    what.add_argument("--pair", action="store_true", help="pair with another repository")
     what.add_argument(
         "--gen-addresses", action="store_true",
         help="generate addresses that allow accessing this repository over P2P networks",
@@ -44,7 +46,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
         return _generate(context)
     if args.enable is not None:
         return _enable(args.enable, context)
-    return _link(args.name or _unused_name(context.repository), context)
+    name = _unused_name(context.repository) if args.name is None else legal_name(args.name)
+    if args.pair:
+        from shoal.cli.p2ppair import pair
+
+        return pair(name, context)
+    return _link(name, context)
 
 
 def _generate(context: Context) -> int:
@@ -96,6 +103,13 @@ def _own_addresses(network: str) -> list[P2PAddress]:
     return found
 
 
+def legal_name(text: str) -> str:
+    """Give a name for a remote that is like what a user typed, and has no letters that git or a
+    shell reads otherwise. (git-annex does it in the same way.)"""
+    legal = "".join(one for one in text.replace("/", "_") if one in "_-." or one.isalnum())
+    return legal.lstrip(".-") or "unnamed"
+
+
 def _unused_name(repository: Repository) -> str:
     taken = repository.config.remotes()
     number = 1
@@ -110,7 +124,7 @@ def _link(name: str, context: Context) -> int:
         asked = _ask_for_address(context.out)
         if asked is None:
             raise ShoalError("Nothing entered, giving up.")
-        _connect(repository, name, *asked)
+        connect(repository, name, *asked)
     return context.out.exit_code
 
 
@@ -127,26 +141,3 @@ def _ask_for_address(out: Output) -> tuple[P2PAddress, str] | None:
             return parse_with_token(line)
         except ValueError:
             out.say("Unable to parse that address, please check its format and try again.")
-
-
-def _connect(repository: Repository, name: str, address: P2PAddress, token: str) -> None:
-    """Add a git remote for a peer that answers. Raises ShoalError."""
-    import asyncio
-
-    from shoal.git.p2pcreds import P2PCredentials
-    from shoal.remotes.p2psocket import ask_who
-
-    try:
-        uuid = asyncio.run(ask_who(address, repository.uuid, token))
-    except RemoteUnavailable as error:
-        raise ShoalError(
-            "Unable to connect with peer. Please check that the peer is connected to the"
-            f" network, and try again. ({error.cause})"
-        ) from error
-    if uuid is None:
-        raise ShoalError(
-            "Unable to authenticate with peer. Please check the address and try again."
-        )
-    repository.git.run("remote", "add", name, str(address))
-    repository.config.set(f"remote.{name}.annex-uuid", uuid)
-    P2PCredentials(repository).keep_token(address, token)
