@@ -110,7 +110,7 @@ def test_a_cluster_with_problems(place: Place) -> None:
 
 def test_a_node_that_hangs_is_down_and_fast_looks_at_no_keys(place: Place) -> None:
     """Reading from a pipe that nobody writes to is what a dead disk looks like."""
-    place.world.git(place.gateway, "config", "shoal.node-answer-time", "2")
+    place.world.git(place.gateway, "config", "shoal.node-answer-time", "8")
     config = place.world.root / "node2" / ".git" / "config"
     config.unlink()
     os.mkfifo(config)
@@ -123,7 +123,7 @@ def test_a_node_that_hangs_is_down_and_fast_looks_at_no_keys(place: Place) -> No
     nodes = found["nodes"]
     assert isinstance(nodes, list)
     assert [node["state"] for node in nodes] == ["up", "down", "up"]
-    assert nodes[1]["why"] == "no answer within 2 s"
+    assert nodes[1]["why"] == "no answer within 8 s"
     assert found["keys"] is None
     assert {node["keys"] for node in nodes} == {None}
 
