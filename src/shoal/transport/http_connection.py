@@ -163,8 +163,7 @@ class HttpConnection:
 
     async def body(self, patience: float | None) -> AsyncIterator[Piece]:
         """Give the body of the answer, in memory that is used again. Raises HttpFailure."""
-        framing, broken = self._framing, self._broken
-        self._broken = True
+        framing = self._framing
         buffer = memoryview(bytearray(framing.room(_FIRST_BATCH)))
         try:
             while not framing.ended:
@@ -174,7 +173,6 @@ class HttpConnection:
                     buffer = memoryview(bytearray(framing.room(_BATCH)))
         except BadAnswer as error:
             raise HttpFailure(str(error)) from error
-        self._broken = broken
 
     async def _some(self, framing: Framing, buffer: memoryview, patience: float | None) -> int:
         room = buffer[: framing.room(len(buffer))]
@@ -191,6 +189,8 @@ class HttpConnection:
 
 async def _in_time(coming: Awaitable[_T], patience: float | None) -> _T:
     try:
+        if patience is None:
+            return await coming
         async with asyncio.timeout(patience):
             return await coming
     except OSError as error:

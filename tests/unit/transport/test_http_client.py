@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -13,7 +14,8 @@ import pytest
 from shoal.transport.addresses import AllowedAddresses
 from shoal.transport.http_answer import HttpFailure
 from shoal.transport.http_client import HttpClient, HttpOptions
-from tests.support.loop import in_loop
+from shoal.transport.http_connection import QuickAnswer
+from tests.support.loop import in_loop, until
 from tests.support.scripted_http import Cut, ScriptedServer, answer, scripted
 
 ANYWHERE = HttpOptions(AllowedAddresses.parse("all"), (("X-Mine", "1"),))
@@ -140,6 +142,78 @@ async def test_a_proxy_is_used_when_the_environment_names_one(
         with pytest.raises(HttpFailure):
             await get(client, "http://direct.example:1/x")
         await client.aclose()
+
+
+async def reused(data: bytes, size: int) -> AsyncIterator[memoryview]:
+    """Give `data` in memory that is used again for each piece."""
+    buffer = bytearray(size)
+    for at in range(0, len(data), size):
+        piece = data[at : at + size]
+        buffer[: len(piece)] = piece
+        yield memoryview(buffer)[: len(piece)]
+    buffer[:] = bytes(size)
+
+
+@pytest.mark.parametrize("way", ["plain", "proxy", "tls"])
+@in_loop
+async def test_bodies_in_memory_that_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Pieces may wait where nothing is sent right away: then they have to be copied first."""
+    data = os.urandom(5_000_000)
+    context = _server_context(tmp_path, "IP:127.0.0.1") if way == "tls" else None
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    async with scripted(ScriptedServer(lambda _: answer(data)), context) as server:
+        host = f"127.0.0.1:{server.port}"
+        if way == "proxy":
+            monkeypatch.setenv("http_proxy", f"http://{host}")
+            host = "far.example"
+        url = f"{'https' if way == 'tls' else 'http'}://{host}/x"
+        client = HttpClient(ANYWHERE)
+        for size in (300_000, 5_000_000):
+            sent = client.request("POST", url, body=reused(data, size), length=len(data))
+            async with sent as found:
+                got = b"".join([bytes(chunk) async for chunk in found.chunks()])
+            assert got == data
+        await client.aclose()
+    assert [asked.body == data for asked in server.asked] == [True, True]
+
+
+@in_loop
+async def test_questions_are_told_over_plain_connections_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[QuickAnswer | None] = []
+    context = _server_context(tmp_path, "IP:127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    async with scripted(ScriptedServer(lambda _: answer(b"safe")), context) as server:
+        client = HttpClient(ANYWHERE)
+        url = f"https://127.0.0.1:{server.port}/"
+        assert await get(client, url) == (200, b"safe")
+        assert not client.ask("GET", url, {}, told.append)
+        await client.aclose()
+    async with scripted(ScriptedServer(lambda _: answer(b"plain"))) as server:
+        client = HttpClient(ANYWHERE)
+        url = f"http://127.0.0.1:{server.port}/"
+        assert not client.ask("GET", url, {}, told.append)
+        assert await get(client, url) == (200, b"plain")
+        assert not client.ask("GET", url, {"X": "a\nb"}, told.append)
+        assert client.ask("GET", url, {}, told.append)
+        await until(lambda: bool(told))
+        assert told[0] is not None
+        assert told[0].body == b"plain"
+        await client.aclose()
+    assert server.connections == 1
+    assert server.asked[0].headers == server.asked[1].headers
+
+
+@in_loop
+async def test_a_login_in_the_url_is_used() -> None:
+    async with scripted(ScriptedServer(lambda _: answer(b"in"))) as server:
+        client = HttpClient(ANYWHERE)
+        assert await get(client, f"http://me:pw@127.0.0.1:{server.port}/x") == (200, b"in")
+        await client.aclose()
+    assert server.asked[0].headers["authorization"] == "Basic bWU6cHc="
 
 
 @in_loop

@@ -13,7 +13,7 @@ import pytest
 from shoal.transport.http_answer import HttpFailure, Piece
 from shoal.transport.http_connection import QuickAnswer, parse_answer
 from shoal.transport.http_plain import Body, PlainHttp, render_head
-from shoal.transport.sockets import AddressInfo
+from shoal.transport.sockets import AddressInfo, SocketStream
 from tests.support.gateway import free_port
 from tests.support.loop import in_loop, until
 from tests.support.scripted_http import Asked, Cut, ScriptedServer, answer, scripted
@@ -199,7 +199,6 @@ async def test_a_head_without_an_end() -> None:
 async def test_more_than_an_answer_ends_the_connection() -> None:
     async with asking(ScriptedServer(lambda asked: answer(b"good") + b"more")) as rig:
         assert await rig.get() == (200, b"good")
-        await rig.lost()
         assert not rig.ask()
         assert await rig.get() == (200, b"good")
     assert rig.sockets == 2
@@ -226,6 +225,26 @@ async def test_a_server_that_wants_to_close_is_asked_on_another_connection() -> 
         server.script = [answer(b"good", Connection="close")]
         assert await rig.get() == (200, b"good")
         assert not rig.ask()
+
+
+@in_loop
+async def test_what_comes_unasked_ends_the_connection() -> None:
+    unasked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(b"good"))
+        await unasked.wait()
+        writer.write(answer(b"more"))
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listener:
+        rig = Rig(listener.sockets[0].getsockname()[1])
+        assert await rig.get() == (200, b"good")
+        unasked.set()
+        await rig.lost()
 
 
 @in_loop
@@ -309,6 +328,36 @@ async def test_a_server_that_goes_while_a_body_is_sent() -> None:
         for body in (BIG * 9, pieces_of(BIG * 9, 1 << 20)):
             with pytest.raises(HttpFailure, match="the connection was closed"):
                 await rig.get(posting(len(BIG) * 9), body)
+
+
+class HalfSent(SocketStream):
+    """A stream whose peer stops listening in the middle of a request."""
+
+    async def send(self, data: Piece) -> None:
+        await super().send(data[: len(data) // 2])
+        raise BrokenPipeError
+
+
+@in_loop
+async def test_an_answer_to_half_a_request_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But the server waits for the rest: nothing else must be sent to it."""
+    monkeypatch.setattr("shoal.transport.sockets.SocketStream", HalfSent)
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"no room", "507 Insufficient Storage"))
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listener:
+        rig = Rig(listener.sockets[0].getsockname()[1])
+        for body in (BIG, pieces_of(BIG, len(BIG))):
+            assert await rig.get(posting(len(BIG)), body) == (507, b"no room")
+            await asyncio.wait_for(ended.wait(), 30)
+            assert not rig.ask()
+            ended.clear()
 
 
 @in_loop
