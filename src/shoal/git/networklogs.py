@@ -62,6 +62,8 @@ class NetworkLogs:
         self._branch = repository.branch
         self._lock = threading.Lock()
         self._kept: dict[str, object] = {}  # by file, or by what follows from several
+        self.changes = 0
+        """How often any log about repositories may have changed."""
         self._branch.on_change(self._forget)
 
     # Repositories
@@ -314,6 +316,7 @@ class NetworkLogs:
         if paths is None or any("/" not in path for path in paths):
             with self._lock:
                 self._kept.clear()
+                self.changes += 1
 
 
 def _texts(values: Mapping[UUID, bytes]) -> dict[UUID, str]:

@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -117,15 +117,7 @@ class ObjectStore:
 
         It exists; with annex.thin ask present() whether it still is the key's content.
         """
-        for path in self.candidates(key):
-            try:
-                os.stat(path)
-            except OSError as error:
-                if error.errno not in _ABSENT:
-                    raise
-            else:
-                return path
-        return None
+        return _first_there(self.candidates(key))
 
     def location(self, key: Key) -> str:
         """Give where the object is, or where it would be stored."""
@@ -232,17 +224,18 @@ class ObjectStore:
         being removed, and that does not end soon.
         """
         self.check_allowed(key)
-        if self._is_kept(key):
+        path, *others = self.candidates(key)
+        directory = os.path.dirname(path)
+        is_new = self._make_directory(directory)  # then nothing is in it
+        if self._is_kept(others if is_new else [path, *others]):
+            self.settings.locks.remove_empty_directories(path)
             os.unlink(source)
             return False
         freezer = self.settings.freezer
         freezer.freeze_mode(source)
-        path = self.new_path(key)
-        directory = os.path.dirname(path)
         for attempt in range(_ATTEMPTS):
             try:
-                self._repository.make_directory(os.path.dirname(directory))  # most often new
-                if not self._repository.make_directory(directory):
+                if not is_new:
                     freezer.thaw_directory(directory)
                 os.rename(source, path)
                 break
@@ -250,6 +243,7 @@ class ObjectStore:
                 # Somebody removed the still empty directory, or froze it, just now.
                 if attempt == _ATTEMPTS - 1 or not os.path.exists(source):
                     raise
+                is_new = self._make_directory(directory)
         freezer.after_freezing(path)
         if self.unlocked is not None:
             # Content that cannot be put there is still content: `git annex fix` does it later.
@@ -260,10 +254,15 @@ class ObjectStore:
             _sync_directories(directory, self.settings.levels + 1)
         return True
 
-    def _is_kept(self, key: Key) -> bool:
-        """Tell whether there is an object that nobody is removing just now."""
+    def _make_directory(self, directory: str) -> bool:
+        """Make a key's directory; tell whether it was missing. The one above is, most often."""
+        self._repository.make_directory(os.path.dirname(directory))
+        return self._repository.make_directory(directory)
+
+    def _is_kept(self, paths: Sequence[str]) -> bool:
+        """Tell whether at one of the paths is an object that nobody is removing just now."""
         for _ in range(_WAITS):
-            path = self.path(key)
+            path = _first_there(paths)
             if path is None:
                 return False
             if not self.settings.locks.is_being_removed(path):
@@ -340,6 +339,19 @@ def _object_file(key: Key, lower: bool, levels: int) -> str:
     name = key_file(key)
     hash_dir = hash_dir_lower(key, levels) if lower else hash_dir_mixed(key, levels)
     return f"{hash_dir}{name}/{name}"
+
+
+def _first_there(paths: Iterable[str]) -> str | None:
+    """Give the first of the paths where something is, None when all are known to be free."""
+    for path in paths:
+        try:
+            os.stat(path)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+        else:
+            return path
+    return None
 
 
 def _size_of(path: str) -> int:

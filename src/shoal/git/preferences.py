@@ -50,7 +50,7 @@ class Preferences:
         self.logs = repository.logs
         self.numcopies = numcopies or self._numcopies
         self.trust = trust or self.logs.trust
-        self._policies: tuple[tuple[object, ...], dict[UUID, Policy]] = ((), {})
+        self._policies: tuple[int, dict[UUID, Policy]] = (-1, {})
         self._told: set[str] = set()
 
     @property
@@ -75,16 +75,16 @@ class Preferences:
     def policy(self, repo: UUID) -> Policy:
         """Give what a repository wants. It is kept until what is configured changes."""
         logs = self.logs
-        basis = (logs.wanted(), logs.required(), logs.group_wanted(), logs.groups())
         kept_for, policies = self._policies
-        if len(kept_for) != len(basis) or any(
-            old is not new for old, new in zip(kept_for, basis, strict=True)
-        ):
+        if kept_for != (changes := logs.changes):
             policies = {}
-            self._policies = (basis, policies)
+            self._policies = (changes, policies)
         found = policies.get(repo)
         if found is None:
-            found = policies[repo] = Policy.of(repo, RecordedRules(*basis))
+            rules = RecordedRules(
+                logs.wanted(), logs.required(), logs.group_wanted(), logs.groups()
+            )
+            found = policies[repo] = Policy.of(repo, rules)
             if any("[" in term.word for term in terms_of(found.wanted)):
                 self._tell_of_patterns(found)
         return found
