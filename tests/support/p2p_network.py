@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -95,13 +96,20 @@ class Network:
         words = [program, "remotedaemon", "--foreground"]
         process = subprocess.Popen(words, cwd=repo, stdin=subprocess.PIPE)
         try:
-            wait_until(link.is_symlink)
+            wait_until(lambda: takes_connections(link))
             yield process
             if process.poll() is None:
                 process.communicate(b"STOP\n", timeout=120)
         finally:
             process.kill()
             process.communicate()
+
+
+def takes_connections(link: Path) -> bool:
+    """Tell whether somebody listens where a name of the network leads to: who is to pass on
+    connections is started at the same time as who takes them."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return link.is_symlink() and probe.connect_ex(str(link)) == 0
 
 
 def daemons_of(repo: Path) -> list[int]:
