@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("describe", "describe", "change description of a repository"),
             ("group", "group", "add a repository to a group"),
             ("groupwanted", "wanted", "get or set groupwanted expression"),
+            ("enable-tor", "enabletor", "enable tor hidden service"),
             ("init", "init", "initialize a repository for git-annex"),
             ("extendcluster", "extendcluster", "add a gateway to a cluster"),
             ("initcluster", "initcluster", "initialize a new cluster"),

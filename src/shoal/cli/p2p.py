@@ -24,7 +24,6 @@ _WARNING = (
     "These addresses allow access to this git-annex repository. Only share them with people you"
     " trust with that access, using trusted communication channels!"
 )
-_TOR = "shoal does not set up hidden services of tor: run git-annex enable-tor"
 
 
 def add_arguments(parser: Parser) -> None:
@@ -75,10 +74,12 @@ def _generate(context: Context) -> int:
 def _enable(network: str, context: Context) -> int:
     from shoal.git.p2pcreds import P2PCredentials
 
+    if network == "tor":
+        from shoal.cli.enabletor import enable
+
+        return enable(context)
     repository = context.repository
     with context.out.item(Subject(text=network), command="p2p enable"):
-        if network == "tor":
-            raise ShoalError(_TOR)
         credentials = P2PCredentials(repository)
         for address in _own_addresses(network):
             credentials.add_address(address)

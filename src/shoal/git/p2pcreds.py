@@ -84,6 +84,15 @@ class P2PCredentials:
         with self._repository.locker.exclusive(self._repository.lock_path("p2pcreds")):
             self._write(address.token_file, [token])
 
+    def give_to_owner(self) -> None:
+        """After root wrote an address: let whoever owns the repository own it."""
+        owner = os.stat(self._repository.path)
+        directory = self._directory
+        addresses = os.path.join(directory, _ADDRESSES)
+        lock = self._repository.lock_path("p2pcreds")
+        for path in (os.path.dirname(directory), directory, addresses, lock):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
     def _lines(self, name: str) -> list[str]:
         try:
             with open(os.path.join(self._directory, name), "rb") as file:

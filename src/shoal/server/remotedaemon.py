@@ -15,15 +15,15 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ShoalError
 from shoal.gateway.served import Served
 from shoal.git.p2pcreds import P2PCredentials
+from shoal.server.hiddenservice import Tor
 from shoal.server.p2pgit import GitService
 from shoal.server.p2psocket import SocketServer
 from shoal.values.p2paddress import NetAddress, P2PAddress
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from shoal.git.repository import Repository
     from shoal.remotes.base import Remote
 
-TORRC: Final = ("/etc/tor/torrc", "/etc/torrc", "/usr/local/etc/tor/torrc")
 _EVERY: Final = 10.0  # seconds between looks for addresses that came or went
 _LONGEST_PATH: Final = 107  # bytes, of a unix socket
 _BACKLOG: Final = 128
@@ -126,7 +125,7 @@ def socket_path(repository: Repository, address: P2PAddress) -> str:
         absolute = os.path.abspath(os.path.join(directory, name))
         path = min(absolute, os.path.relpath(absolute), key=len)
     else:
-        path = hidden_service(repository.uuid, TORRC) or ""
+        path = Tor().socket_of(repository.uuid, os.getuid()) or ""
         if not path:
             raise CannotServe("tor has no hidden service for this repository")
     if len(os.fsencode(path)) > _LONGEST_PATH:
@@ -134,23 +133,29 @@ def socket_path(repository: Repository, address: P2PAddress) -> str:
     return path
 
 
-def hidden_service(uuid: str, files: tuple[str, ...]) -> str | None:
-    """Give the socket of the hidden service that tor's configuration has for a repository
-    and this user, if there is one. The first of `files` that is there counts."""
-    found = next((Path(file) for file in files if os.path.isfile(file)), None)
-    try:
-        lines = found.read_text().splitlines() if found else []
-    except OSError:
-        return None
-    directory = ""
-    for words in map(str.split, lines):
-        match words:
-            case ["HiddenServiceDir", path]:
-                directory = os.path.basename(path.rstrip("/"))
-            case ["HiddenServicePort", _, place] if directory.endswith(f"{os.getuid()}_{uuid}"):
-                if place.startswith("unix:"):
-                    return place.removeprefix("unix:")
-    return None
+@asynccontextmanager
+async def answer_only(repository: Repository, address: P2PAddress) -> AsyncIterator[None]:
+    """Have somebody answer at an address for the time of the context, so that it can be seen
+    whether peers reach it: a daemon that serves it already, or else one that lets nobody in.
+
+    Raises CannotServe.
+    """
+
+    async def own() -> Remote:
+        raise CannotServe("it is only looked whether it can be reached")
+
+    path = socket_path(repository, address)
+    if await asyncio.to_thread(_answers, path):
+        yield
+        return
+    with open_socket(path) as listening:
+        serving = asyncio.create_task(SocketServer(own, tuple).serve(listening))
+        try:
+            yield
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            os.unlink(path)
 
 
 def open_socket(path: str) -> socket.socket:

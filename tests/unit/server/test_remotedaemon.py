@@ -15,10 +15,10 @@ import pytest
 from shoal.git.p2pcreds import P2PCredentials
 from shoal.git.repository import Repository
 from shoal.server import remotedaemon
+from shoal.server.hiddenservice import Tor
 from shoal.server.remotedaemon import (
     CannotServe,
     RemoteDaemon,
-    hidden_service,
     open_socket,
     socket_path,
 )
@@ -28,12 +28,6 @@ from tests.support.loop import in_loop
 from tests.support.wait import wait_until
 
 ADDRESS = NetAddress("net", "peer")
-TORRC = f"""\
-HiddenServiceDir /var/lib/tor/other/
-HiddenServicePort 80 127.0.0.1:80
-HiddenServiceDir /var/lib/tor/tor-annex_{os.getuid()}_{HERE}/
-HiddenServicePort 4711 unix:/var/lib/tor-annex/s
-"""
 
 
 @pytest.fixture
@@ -168,19 +162,11 @@ def test_a_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
 
 
 def test_no_hidden_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remotedaemon, "TORRC", (str(tmp_path / "torrc"),))
+    torrc = tmp_path / "torrc"
+    monkeypatch.setattr(remotedaemon, "Tor", lambda: Tor((str(torrc),)))
     with make_annex(tmp_path / "repo") as repository:
         with pytest.raises(CannotServe, match="tor has no hidden service"):
             socket_path(repository, TorAddress("abc.onion", 4711))
-        (tmp_path / "torrc").write_text(TORRC)
-        found = socket_path(repository, TorAddress("abc.onion", 4711))
-        assert found == "/var/lib/tor-annex/s"
-
-
-def test_the_hidden_service_of_a_repository(tmp_path: Path) -> None:
-    file = tmp_path / "torrc"
-    file.write_text(TORRC)
-    files = (str(tmp_path / "none"), str(file))
-    assert hidden_service(HERE, files) == "/var/lib/tor-annex/s"
-    assert hidden_service("another", files) is None
-    assert hidden_service(HERE, ()) is None
+        directory = f"/var/lib/tor/tor-annex_{os.getuid()}_{HERE}/"
+        torrc.write_text(f"HiddenServiceDir {directory}\nHiddenServicePort 1 unix:/s\n")
+        assert socket_path(repository, TorAddress("abc.onion", 4711)) == "/s"
