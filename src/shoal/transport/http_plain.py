@@ -60,12 +60,14 @@ class PlainHttp:
             yield _PlainAnswer(connection, found, patience)
             kept = connection.is_idle and (sending is None or _succeeded(sending))
         finally:
-            if kept:
-                self.free(connection)
-            else:
-                connection.close()
+            try:
                 if sending is not None:
-                    await _stop(sending)
+                    await _stop(sending)  # first: it must not wait for a socket that is closed
+            finally:
+                if kept:
+                    self.free(connection)
+                else:
+                    connection.close()
 
     async def _connect(self) -> HttpConnection:
         try:
