@@ -122,6 +122,29 @@ def test_a_repository_of_gcrypt(world: World, forward: Path, shell: str) -> None
     assert world.run(shell, "inannex", server, key, check=False).returncode == 1
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_keys_on_standard_input(world: World, shell: str) -> None:
+    """All are dropped up to the first that is none."""
+    server = world.make("server")
+    keys = [world.add(server, name, name.encode()) for name in ("a", "b", "c", "d", "e")]
+    words = (shell, "dropkey", server, "--force", "--batch")
+
+    def dropped(*rest: str, keys_in: str) -> tuple[int, list[str]]:
+        done = world.run(*words, *rest, data=keys_in.encode(), check=False)
+        assert done.returncode == 0 or "Batch input parse failure: bad key" in done.stderr
+        gone = [key for key in keys if not objects_of(server, key)]
+        for key in gone:
+            here = world.git(server, "config", "annex.uuid")
+            words_too = ("git-annex", "readpresentkey", key, here)
+            assert world.run(*words_too, cwd=server, check=False).returncode == 1
+        return done.returncode, gone
+
+    assert dropped(keys_in="") == (0, [])
+    assert dropped(keys_in=f"{keys[0]}\n{keys[0]}") == (0, keys[:1])
+    assert dropped("-z", keys_in=f"{keys[1]}\0{keys[2]}\0") == (0, keys[:3])
+    assert dropped(keys_in=f"{keys[3]}\nnonsense\n{keys[4]}\n") == (1, keys[:4])
+
+
 def test_no_rsync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     server = world.make("server")
     key = world.add(server, "f", b"content")

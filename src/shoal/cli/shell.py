@@ -166,6 +166,8 @@ def _drop_key(command: AnnexCommand, limits: Limits) -> int:
             "dropkey can cause data loss; use --force if you're sure you want to do this"
         )
     repository = _open_annex(command)
+    if command.separator:
+        return _drop_batch(repository, command.separator)
     keys = []
     for word in command.parameters:
         try:
@@ -176,6 +178,24 @@ def _drop_key(command: AnnexCommand, limits: Limits) -> int:
     from shoal.cli.shellserve import drop_keys
 
     return drop_keys(repository, keys)
+
+
+def _drop_batch(repository: Repository, separator: str) -> int:
+    """Drop the keys that are on stdin, up to the first that is none."""
+    from shoal.cli.shellserve import drop_keys
+
+    words = os.fsdecode(sys.stdin.buffer.read()).split(separator)
+    keys, failure = [], None
+    for word in words[:-1] if words[-1] == "" else words:
+        try:
+            keys.append(_key(word))
+        except UsageError as error:
+            failure = UsageError(f"Batch input parse failure: {error}\n")
+            break
+    code = drop_keys(repository, keys)
+    if failure is not None:
+        raise failure
+    return code
 
 
 def _send_key(command: AnnexCommand, limits: Limits) -> int:

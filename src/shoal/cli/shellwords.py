@@ -39,6 +39,8 @@ _LIST = [f"{name:13} {meaning}" for name, meaning in COMMANDS.items()]
 _OUR_NAMES = frozenset({"git-annex-shell", "shoal-shell"})
 _FIELDS = frozenset({"remoteuuid", "autoinit"})
 _WRITING = frozenset({"dropkey", "gcryptsetup", "recvkey"})
+_FLAGS = frozenset({"--force", "--debug", "-d"})
+_BATCH = frozenset({"--batch", "-z"})
 _WITHOUT_EFFECT = frozenset({"--quiet", "-q", "--verbose", "-v", "--fast", "-F"})
 _LIMITS = ("READONLY", "APPENDONLY", "LIMITED", "DIRECTORY")
 
@@ -66,6 +68,7 @@ class AnnexCommand:
     uuid: str | None = None
     force: bool = False
     debug: bool = False
+    separator: str = ""  # of the keys on stdin, "" when none are there
     fields: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -183,7 +186,8 @@ class BadOption(UsageError):
 def _parse_command(words: Sequence[str], program: str) -> AnnexCommand:
     name, directory, *rest = words
     parameters: list[str] = []
-    uuid, force, debug = None, False, False
+    uuid, flags = None, set()
+    known = _FLAGS | _BATCH if name == "dropkey" else _FLAGS
     while rest and rest[0] != "--":
         word = rest.pop(0)
         if word == "--uuid":
@@ -195,10 +199,8 @@ def _parse_command(words: Sequence[str], program: str) -> AnnexCommand:
             uuid = rest.pop(0)
         elif word.startswith("--uuid="):
             uuid = word.removeprefix("--uuid=")
-        elif word == "--force":
-            force = True
-        elif word in {"--debug", "-d"}:
-            debug = True
+        elif word in known:
+            flags.add(word)
         elif word.startswith("-") and word not in _WITHOUT_EFFECT:
             raise BadOption(f"Invalid option `{word}'\n\n{_help(program)}")
         elif not word.startswith("-"):
@@ -206,7 +208,11 @@ def _parse_command(words: Sequence[str], program: str) -> AnnexCommand:
     if parameters and name not in _PARAMETERS:
         raise UsageError("This command takes no parameters.\n")
     fields = _parse_fields(rest[1:])
-    return AnnexCommand(name, directory, tuple(parameters), uuid, force, debug, fields)
+    separator = ("\0" if "-z" in flags else "\n") if "--batch" in flags else ""
+    if separator and parameters:
+        raise UsageError("Cannot combine batch option with file or key options\n")
+    force, debug = "--force" in flags, bool(flags & {"--debug", "-d"})
+    return AnnexCommand(name, directory, tuple(parameters), uuid, force, debug, separator, fields)
 
 
 def _help(program: str) -> str:
