@@ -21,8 +21,18 @@ def identity_of(repository: Repository) -> Identity | None:
     try:
         git = os.stat(repository.common_dir)
         os.stat(f"{repository.common_dir}/config")
-        objects_dir = f"{repository.annex_dir}/objects"
-        objects = os.stat(objects_dir).st_dev if os.path.lexists(objects_dir) else git.st_dev
+        objects = _device(f"{repository.annex_dir}/objects")
     except OSError:
         return None
-    return git.st_dev, git.st_ino, objects
+    return git.st_dev, git.st_ino, git.st_dev if objects is None else objects
+
+
+def _device(path: str) -> int | None:
+    """Give the device of a directory; None when there is none. Raises OSError for a link to what
+    is not there."""
+    try:
+        return os.stat(path).st_dev
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise
+        return None
