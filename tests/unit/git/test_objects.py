@@ -85,6 +85,20 @@ def test_a_placed_object_is_frozen(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) & 0o222 == 0
 
 
+def test_an_object_in_the_other_place_stays(tmp_path: Path) -> None:
+    """And nothing is left where the new one would have gone."""
+    repository = make_annex(tmp_path / "repo")
+    new, other = map(Path, repository.objects.candidates(KEY))
+    other.parent.mkdir(parents=True)
+    other.write_bytes(CONTENT)
+    source = Path(repository.annex_path("incoming"))
+    source.write_bytes(CONTENT)
+    assert not repository.objects.place(KEY, str(source))
+    assert not source.exists()
+    assert not new.parents[2].exists()
+    assert repository.objects.path(KEY) == str(other)
+
+
 def test_the_first_object_stays(tmp_path: Path) -> None:
     """A second one with the same key is deleted."""
     repository = make_annex(tmp_path / "repo")

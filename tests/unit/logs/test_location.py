@@ -27,6 +27,16 @@ def test_change_is_by_status_or_by_yes_and_no() -> None:
     assert location.change(b"", _A, Status.DEAD, _NOW) == f"100s X {_A}\n".encode()
 
 
+def test_several_changes_are_as_one_after_the_other() -> None:
+    log = f"5s 1 {_A}\n".encode()
+    changes: dict[UUID, Status | bool] = {_A: True, _B: True, _CLUSTER: True}
+    one = location.change(log, _B, True, _NOW)
+    assert location.change_all(log, changes, _NOW) == one
+    assert location.change_all(log, {_A: True, _CLUSTER: True}, _NOW) is None
+    both = location.change_all(log, {_A: False, _B: Status.DEAD}, _NOW)
+    assert both == f"100s 0 {_A}\n100s X {_B}\n".encode()
+
+
 def test_a_cluster_is_never_written() -> None:
     assert location.change(b"", _CLUSTER, True, _NOW) is None
 
