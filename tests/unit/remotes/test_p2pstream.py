@@ -170,7 +170,9 @@ async def test_gateways_to_avoid_are_named_once_per_connection() -> None:
 
 
 @in_loop
-async def test_a_connection_left_in_mid_download_is_closed() -> None:
+async def test_a_connection_left_in_mid_download_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When more is to come than is worth waiting for."""
+    monkeypatch.setattr("shoal.remotes.p2ppool._DRAINED", 1_000_000)
     server = Server(MemoryRemote(HERE))
     remote = P2PStreamRemote(INFO, server.dial)
     key = await put(remote, LARGE)
