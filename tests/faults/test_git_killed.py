@@ -70,8 +70,9 @@ def _start(path: Path, step: int, rounds: int, name: str) -> subprocess.Popen[st
 
 
 def _acknowledged(output: str) -> set[tuple[int, str]]:
-    lines = [line.split() for line in output.splitlines() if line != "done"]
-    return {(int(number), uuid) for number, uuid in lines}
+    *lines, _ = output.split("\n")  # the last one may have been cut off
+    words = [line.split() for line in lines if line != "done"]
+    return {(int(number), uuid) for number, uuid in words}
 
 
 def _check(world: World, path: Path, recorded: set[tuple[int, str]], by_shoal: bool) -> None:
