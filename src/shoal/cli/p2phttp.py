@@ -162,16 +162,12 @@ def _permissions(args: argparse.Namespace) -> Permissions:
 
 def _limits(args: argparse.Namespace, config: GitConfig) -> Limits:
     from shoal.server.options import Limits
+    from shoal.server.patience import seconds_of, stall_of
 
     usual = Limits()
     return Limits(
-        stall=_seconds(config, "shoal.client-stall-time", usual.stall),
-        idle=_seconds(config, "shoal.client-idle-time", usual.idle),
-        drain=_seconds(config, "shoal.drain-time", usual.drain),
+        stall=stall_of(config),
+        idle=seconds_of(config, "shoal.client-idle-time", usual.idle),
+        drain=seconds_of(config, "shoal.drain-time", usual.drain),
         locked_files=args.lockedfiles,
     )
-
-
-def _seconds(config: GitConfig, key: str, usual: float) -> float:
-    seconds = config.get_float(key, usual)
-    return seconds if 0 < seconds < float("inf") else usual

@@ -15,6 +15,7 @@ from shoal.git.diskreserve import reserve_of
 from shoal.git.objects import ContentAbsent
 from shoal.remotes.local import LocalRemote
 from shoal.server.p2p_session import serve_p2p
+from shoal.server.patience import stall_of
 from shoal.transport.stdio import own_stdio
 from shoal.values.uuid import UUID
 
@@ -62,6 +63,7 @@ async def _serve_session(
             report=complain,
             begun=begun,
             reserve=partial(reserve_of, repository),
+            stall=stall_of(repository.config),
         )
     return 0
 

@@ -187,6 +187,12 @@ class ServerSession(ReceivesPayload):
         self._refused = False  # the client may say ERROR to our ERROR
         self._input_ended = False
 
+    @property
+    def is_receiving(self) -> bool:
+        """A content is on its way from the client, or should be: for it the driver has something
+        locked."""
+        return self.state in {State.OFFERED, State.RECEIVING, State.RECEIVED}
+
     # Bytes in and out
 
     def feed(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoal.p2phttp.routes import DEFAULT_PORT as DEFAULT_PORT
+from shoal.server.patience import STALL
 
 _FEWEST_THREADS = 16
 _MOST_THREADS = 256
@@ -20,7 +21,7 @@ class Limits:
     on it for `idle` seconds. At its end the server waits `drain` seconds for requests.
     """
 
-    stall: float = 300
+    stall: float = STALL
     idle: float = 300
     drain: float = 30
     locked_files: int = 100

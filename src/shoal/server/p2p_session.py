@@ -41,6 +41,7 @@ from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Uplo
 from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, Content
 from shoal.remotes.content import Chunk as ContentChunk
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
+from shoal.server.patience import STALL
 from shoal.transport.stream import ByteStream
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
@@ -67,6 +68,7 @@ async def serve_p2p(
     begun: tuple[ServerSession, Event | None] | None = None,
     git: GitService | None = None,
     reserve: Reserve = usual_reserve,
+    stall: float = STALL,
 ) -> None:
     """Serve `remote` until the client ends the session.
 
@@ -74,12 +76,14 @@ async def serve_p2p(
     `begun` is a session that somebody else has begun with this client, and what came then,
     if anything did. `git` gives the client git itself, and tells it of changed refs.
     `reserve` gives what stays free on disk where content has to be kept before it can be sent.
+    A client that was to send a content and sends nothing for `stall` seconds has gone: the
+    network may be cut, which nobody tells.
     Raises RemoteUnavailable when the client goes away inside a request or content cannot be
     sent to its end, RemoteProtocolError when the client's bytes make no sense: the stream is
     then of no more use.
     """
     session, first = begun or (ServerSession(remote.info.uuid, access), None)
-    await _Server(remote, stream, session, client, report, git, reserve).run(first)
+    await _Server(remote, stream, session, client, report, git, reserve, stall).run(first)
 
 
 def _client_gone() -> RemoteUnavailable:
@@ -98,8 +102,10 @@ class _Server:
         report: Callable[[str], None],
         git: GitService | None,
         reserve: Reserve,
+        stall: float,
     ) -> None:
         self._reserve = reserve
+        self._stall = stall
         self._git = git
         self._remote = remote
         self._stream = stream
@@ -127,7 +133,8 @@ class _Server:
             event = self._session.next_event()
             await self._flush()  # what the session itself had to say
             if event is None:
-                self._session.feed(await self._stream.receive())
+                if not self._session.is_receiving or await self._hears_more():
+                    self._session.feed(await self._stream.receive())
                 continue
             if isinstance(event, End):
                 self._end = event
@@ -138,9 +145,19 @@ class _Server:
         """Wait for bytes of the payload that is due, at most as many as fit into `buffer`, and
         give how many; 0 when the client has gone."""
         if (count := self._session.take_payload(buffer)) == 0:
+            if self._end is not None or not await self._hears_more():
+                return 0
             count = await self._stream.receive_into(buffer)
             self._session.payload_came(count)
         return count
+
+    async def _hears_more(self) -> bool:
+        """Wait for more of a content, but not for ever; False: that was the end."""
+        if await self._stream.has_more_within(self._stall):
+            return True
+        self._report(f"the client sent nothing for {self._stall:g} seconds")
+        self._end = End(clean=False)
+        return False
 
     async def _flush(self) -> None:
         output = self._session.take_output()

@@ -38,6 +38,10 @@ class _Pipe:
             self._changed.notify_all()
             return data
 
+    async def more(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.has_more)
+
     @property
     def has_more(self) -> bool:
         return bool(self._held) or self._closed
@@ -83,6 +87,16 @@ class MemoryStream(ByteStream):
 
     def has_more(self) -> bool:
         return bool(self._rest) or self._incoming.has_more
+
+    async def has_more_within(self, seconds: float) -> bool:
+        if self.has_more():
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._incoming.more()
+        except TimeoutError:
+            return False
+        return True
 
     async def end(self) -> None:
         """Send no more; the peer receives b"" after what was sent. Receiving goes on."""

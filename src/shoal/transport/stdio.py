@@ -117,9 +117,22 @@ class FdStream(ByteStream):
         return sent
 
     def has_more(self) -> bool:
+        return self._can_read(0)
+
+    def _can_read(self, milliseconds: float) -> bool:
         poll = select.poll()
         poll.register(self._read_fd, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(poll.poll(milliseconds))
+
+    async def has_more_within(self, seconds: float) -> bool:
+        if self.has_more():
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._readable()
+        except TimeoutError:
+            return False
+        return True
 
     async def _share(self) -> None:
         """Let other tasks run now and then: a fast peer must not keep them from it."""
@@ -193,6 +206,9 @@ class LoneStream(FdStream):
     """
 
     _blocking = True
+
+    async def has_more_within(self, seconds: float) -> bool:
+        return self._can_read(seconds * 1000)
 
 
 def _stop_at_once(starting: asyncio.Future[subprocess.Popen[bytes]]) -> None:

@@ -40,6 +40,11 @@ class ByteStream(ABC):
                 sent += len(data)
         return sent
 
+    async def has_more_within(self, seconds: float) -> bool:
+        """Wait until receive() would give something at once, be it the end; False when that takes
+        too long. A stream that cannot tell says True."""
+        return True
+
     def watch(self, came: Callable[[], None] | None) -> bool:
         """Have `came` called, in the event loop, whenever receive_at_once() would give something,
         until this is called with None. False when this stream cannot do that."""

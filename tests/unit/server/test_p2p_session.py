@@ -538,3 +538,31 @@ async def test_a_session_cancelled_in_an_upload_keeps_what_came(after: int) -> N
     assert not isinstance(begun, AlreadyPresent)
     async with begun as upload:
         assert (await upload.store(content_from(DATA, offset=after, chunk=99_999))).stored
+
+
+@pytest.mark.parametrize("came", ["", f"DATA {len(DATA)}\n", f"DATA {len(DATA)}\nsome", "whole"])
+@in_loop
+async def test_a_client_that_sends_nothing_more_of_a_content_has_gone(came: str) -> None:
+    """The network may be cut without a sign: for ever would its locks be held."""
+    remote = MemoryRemote()
+    here, there = memory_streams(limit=2 * len(DATA))
+    if came == "whole":  # but for the word that vouches for it
+        await here.send(f"VERSION 4\nPUT  {KEY}\nDATA {len(DATA)}\n".encode() + DATA)
+    else:
+        await here.send(f"VERSION 4\nPUT  {KEY}\n{came}".encode())
+    with pytest.raises(RemoteUnavailable):
+        await serve_p2p(remote, there, stall=0.01)
+    assert remote.idle
+    assert KEY not in remote.objects
+
+
+@in_loop
+async def test_a_client_that_asks_for_nothing_is_waited_for() -> None:
+    remote = MemoryRemote()
+    here, there = memory_streams()
+    serving = asyncio.create_task(serve_p2p(remote, there, stall=0.001))
+    await here.send(f"CHECKPRESENT {KEY}\n".encode())
+    await asyncio.sleep(0.05)
+    assert not serving.done()
+    await here.end()
+    await serving

@@ -243,3 +243,19 @@ async def test_bytes_that_nobody_waits_for_cost_nothing() -> None:
         await asyncio.sleep(0)
         await there.send(b"three")
         assert await receiving == b"three"
+
+
+@pytest.mark.parametrize("kind", [FdStream, LoneStream])
+@in_loop
+async def test_what_does_not_come_is_waited_for_as_long_as_is_said(kind: type[FdStream]) -> None:
+    read, theirs = os.pipe()
+    async with kind(read, os.open(os.devnull, os.O_WRONLY)) as stream:
+        assert not await stream.has_more_within(0.01)
+        os.write(theirs, b"data")
+        assert await stream.has_more_within(600)
+        assert await stream.receive() == b"data"
+        coming = asyncio.create_task(asyncio.to_thread(os.close, theirs))
+        await asyncio.sleep(0)
+        assert await stream.has_more_within(600)  # the end
+        assert await stream.receive() == b""
+        await coming
