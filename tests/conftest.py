@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,9 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the user's configuration, and none can change it."""
+    """No test sees the user's configuration, and none can change it. Modes of files are those of
+    most users."""
+    os.umask(0o022)
     home = tmp_path / "home"
     home.mkdir()
     for name, value in isolated_environment(home).items():
