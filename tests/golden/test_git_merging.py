@@ -10,6 +10,7 @@ import pytest
 
 from shoal.git.merging import MergeRefused
 from shoal.git.repository import Repository
+from shoal.git.transitioning import forget
 from shoal.logs.transitions import Transition
 from tests.support.gitrepo import BRANCH, git, make_repository, put_on_branch
 
@@ -88,7 +89,7 @@ def _forget(
     repo: Repository, monkeypatch: pytest.MonkeyPatch, clock: str, *made: Transition
 ) -> None:
     monkeypatch.setenv("GIT_ANNEX_VECTOR_CLOCK", clock)
-    repo.branch.forget(made)
+    forget(repo, made)
 
 
 def test_forgetting_the_dead(repo: Repository, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

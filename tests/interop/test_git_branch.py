@@ -16,6 +16,7 @@ import pytest
 from shoal.git.locks import Locker
 from shoal.git.pidlock import side_lock_path
 from shoal.git.repository import Repository
+from shoal.git.transitioning import forget
 from shoal.logs.proxy import Proxied
 from shoal.logs.transitions import Transition
 from shoal.logs.trust import TrustLevel
@@ -189,7 +190,7 @@ def test_forgetting_is_alike_and_is_followed_both_ways(
     made = Transition if drop_dead else [Transition.FORGET_GIT_HISTORY]
     world.annex(real, "forget", "--force", *(["--drop-dead"] if drop_dead else []))
     opened = Repository.open(ours)
-    opened.branch.forget(list(made))
+    forget(opened, list(made))
     assert _blobs(ours) == _blobs(real)
     subjects = [git(path, "log", "--format=%s", BRANCH) for path in (real, ours)]
     assert subjects[0] == subjects[1]

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
-from shoal.git.clock import candidate_clock
 from shoal.git.freshness import Freshness
 from shoal.git.journal import Journal, Signature, branch_path
 from shoal.git.journallock import JournalLock, Ready
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from shoal.git.index import BranchIndex
     from shoal.git.repository import Repository
     from shoal.git.siblings import Sibling, Siblings
-    from shoal.logs.transitions import Transition
 
 # What only merging and committing need is imported there: most commands just read.
 
@@ -283,31 +281,6 @@ class AnnexBranch:
                 self._known_tip = tip  # nothing but what was in the journal
                 self._trees.follow(base, tip, map(branch_path, names))
             self._notice(tip)
-
-    def forget(self, made: Collection[Transition]) -> None:
-        """Make transitions: leave the history behind, and dead repositories. Other clones
-        will follow when they merge."""
-        from shoal.git.transitioning import make_transitions
-        from shoal.logs import transitions
-
-        def make(index: BranchIndex) -> None:
-            tip = index.prepare()
-            names = self.journal.names()
-            index.stage_journal(self.journal, names)
-            if index.status() != tip:
-                index.merge(tip)
-                index.set_status(tip)
-            log = transitions.change(index.read(transitions.PATH), made, candidate_clock())
-            index.write(transitions.PATH, log)
-            all_made = transitions.known(transitions.parse(log))
-            make_transitions(self._repository, index, all_made, parents=(), keep_history=False)
-            self.journal.remove(names)
-
-        with self.locked_index() as index:
-            index.mending(lambda: make(index))
-        with self._lock:
-            self._notice(self._refs.tip())
-        self.run_hook()
 
     def ensure_exists(self) -> str:
         """Make the branch if there is none, as origin's or empty; give its commit."""

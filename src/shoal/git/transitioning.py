@@ -5,11 +5,12 @@ Source: behaviour of git-annex 10.20261026 (`git annex forget`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
+from shoal.git.clock import candidate_clock
 from shoal.git.index import BranchIndex, BranchMoves
-from shoal.logs import dropdead, export, remote, trust
+from shoal.logs import dropdead, export, remote, transitions, trust
 from shoal.logs.transitions import Transition
 
 if TYPE_CHECKING:
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 100
 _EXPORT_TREE = "export.tree"
+
+
+def forget(repository: Repository, made: Collection[Transition]) -> None:
+    """Make transitions of a repository's branch: leave its history behind, and dead
+    repositories. Other clones follow when they merge."""
+    branch = repository.branch
+
+    def make(index: BranchIndex) -> None:
+        tip = index.prepare()
+        names = branch.journal.names()
+        index.stage_journal(branch.journal, names)
+        if index.status() != tip:
+            index.merge(tip)
+            index.set_status(tip)
+        log = transitions.change(index.read(transitions.PATH), made, candidate_clock())
+        index.write(transitions.PATH, log)
+        all_made = transitions.known(transitions.parse(log))
+        make_transitions(repository, index, all_made, parents=(), keep_history=False)
+        branch.journal.remove(names)
+
+    with branch.locked_index() as index:
+        index.mending(lambda: make(index))
+    branch.notice()
+    branch.run_hook()
 
 
 def make_transitions(
