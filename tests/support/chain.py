@@ -15,6 +15,7 @@ from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.gateway import Gateway, objects_of, served
 from tests.support.relay import Relay
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 HOPS = ("gateway1", "gateway2", "node")
@@ -51,8 +52,13 @@ class Chain:
     def exchange_logs(self) -> None:
         """Let everybody know what those behind know."""
         for here, there in (("gateway1", "gateway2"), ("client", "origin")):
-            self.world.git(self.path(here), "fetch", "-q", there)
+            self._fetch(self.path(here), there)
             self.world.annex(self.path(here), "merge", "-q")
+
+    def _fetch(self, here: Path, there: str) -> None:
+        """A gateway may be fetching as well, which git does not let happen at once."""
+        words = ("git", "fetch", "-q", there)
+        wait_until(lambda: self.world.run(*words, cwd=here, check=False).returncode == 0)
 
     def assert_truthful(self, key: str, content: bytes) -> None:
         """Nobody logs what the node does not have, and nothing in view is broken."""
