@@ -198,7 +198,7 @@ def test_w10_an_old_clients_upload_to_a_special_remote_ends_the_session(world: W
     node = made.uuid_of(made.nodes[0])
     for program, uuid, answers in (
         (REAL, special, ["PUT-FROM 0", "SUCCESS"]),
-        (SHOAL, node, ["PUT-FROM 0", "SUCCESS", "SUCCESS"]),  # a git repository, for now
+        (SHOAL, node, ["PUT-FROM 0", "SUCCESS", "SUCCESS"]),  # shoal has no special remotes
     ):
         key = key_of(b"content")
         said = f"VERSION 1\nPUT  {key}\nDATA 7\ncontentVALID\nCHECKPRESENT {key}\n"

@@ -165,9 +165,9 @@ class WorkTree:
         known: dict[str, IndexEntry] = {}
         for entry in entries:
             known.setdefault(entry.path, entry)  # what follows are other stages of a conflict
-        chosen = by_place(known, paths)
         if not words:
             return [("", list(known.values()))]
+        chosen = by_place(known, paths)
         unknown = [word for word, path in zip(words, paths, strict=True) if path not in chosen]
         if unknown:
             lines = (

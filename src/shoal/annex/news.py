@@ -7,7 +7,6 @@ the P2P protocol design page; urls and who is listened to as with git-annex 10.2
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,7 +20,6 @@ from shoal.remotes.p2psocket import Dialer
 from shoal.remotes.settings import RemoteSettings, is_ssh_url
 from shoal.remotes.ssh import NO_CONNECTION, SshSockets, ssh_options, why_it_ended
 from shoal.transport.ssh import SshPlace, shell_command
-from shoal.transport.stdio import ProcessStream
 from shoal.values.p2paddress import SCHEMES, parse_address
 
 if TYPE_CHECKING:
@@ -74,13 +72,10 @@ async def _over_ssh(
     repository: Repository, remote: RemoteSettings, sockets: SshSockets
 ) -> AsyncIterator[News]:
     place = SshPlace.parse(remote.git_url)
-    program = await asyncio.to_thread(sockets.program, place, ssh_options(repository, remote))
     command = shell_command(place, "notifychanges", shell=remote.shell, server=remote.uuid)
-    try:
-        stream = await ProcessStream.start(program.words(place, command))
-    except OSError as error:
-        raise RemoteUnavailable(remote.name, f"cannot run ssh: {error.strerror}") from error
-    async with stream:
+    async with await sockets.start(
+        place, ssh_options(repository, remote), command, remote.name
+    ) as stream:
         lines = _lines(stream)
         said = await anext(lines, None)
         if said is None:

@@ -80,8 +80,7 @@ class ClusterRemote(Remote):
         one gateway, the first counts. They belong to the caller, who may share them with other
         clusters: aclose() does not close them. `topology` is known of the other gateways."""
         self._members = Members(gateway, nodes, topology or Topology())
-        self._looking = Looking(name, gateway, self._members, records, patience)
-        self._gateway = gateway
+        self._looking = Looking(name, self._members, records, patience)
         self._records = records
         self._patience = patience
         self._unwanted = unwanted
@@ -185,9 +184,8 @@ class ClusterRemote(Remote):
         return self._already(holders, caller)
 
     def _already(self, holders: tuple[UUID, ...], caller: Caller) -> AlreadyPresent:
-        """A gateway of the real git-annex breaks off when it hears of holders here; it names
-        only itself and those before it. One of shoal names this gateway, too."""
-        is_real = bool(caller.bypass) and self._gateway not in caller.bypass
+        """A gateway of the real git-annex breaks off when it hears of holders here."""
+        is_real = bool(caller.bypass) and not self._members.is_named_by(caller)
         return AlreadyPresent(() if is_real else holders)
 
     async def store_whole(

@@ -22,11 +22,8 @@ from shoal.values.uuid import UUID
 class Looking:
     """Looks for keys in the nodes of a cluster, by what the gateway's log says of them."""
 
-    def __init__(
-        self, name: str, gateway: UUID, members: Members, records: Records, patience: Patience
-    ) -> None:
+    def __init__(self, name: str, members: Members, records: Records, patience: Patience) -> None:
         self._name = name
-        self._gateway = gateway
         self._members = members
         self._records = records
         self._patience = patience
@@ -69,7 +66,7 @@ class Looking:
         A gateway of shoal hears of every node that could not be asked: it has a log of its own
         that may name one of them."""
         failures = reach.still_failing(failures)
-        if failures and self._gateway in caller.bypass:
+        if failures and self._members.is_named_by(caller):
             logged |= failures.keys()
         return outcome.absence(self._name, str(key), [*reach.nodes], logged, failures)
 

@@ -61,3 +61,8 @@ class Members:
         if not caller.bypass:
             return self._itself
         return Caller(self._gateway, caller.bypass | {self._gateway})
+
+    def is_named_by(self, caller: Caller) -> bool:
+        """Tell whether a request came by a gateway of shoal: it names this one, too, while one
+        of git-annex names only itself and those before it."""
+        return self._gateway in caller.bypass

@@ -47,6 +47,17 @@ class SshSockets:
         self._enabled = repository.config.get_bool("annex.sshcaching", True)
         self._held: dict[str, tuple[Lock, SshProgram]] = {}
 
+    async def start(
+        self, place: SshPlace, options: tuple[str, ...], command: str, name: str
+    ) -> ProcessStream:
+        """Run a command at a place, for the remote `name`. Raises RemoteUnavailable when ssh
+        cannot be run."""
+        program = await asyncio.to_thread(self.program, place, options)
+        try:
+            return await ProcessStream.start(program.words(place, command))
+        except OSError as error:
+            raise RemoteUnavailable(name, f"cannot run ssh: {error.strerror}") from error
+
     def program(self, place: SshPlace, options: tuple[str, ...]) -> SshProgram:
         """Give how ssh is to be run for a place, and hold its socket. Blocks for a moment."""
         git_ssh = git_ssh_from(dict(os.environ))
@@ -127,27 +138,21 @@ class _Dialer:
 
     async def _connect(self, bypass: Bypass) -> P2PConnection:
         uuid = self._info.uuid
-        program = await asyncio.to_thread(self._sockets.program, self._place, self._options)
         command = shell_command(
             self._place, "p2pstdio", str(self._client), shell=self._shell, server=uuid
         )
-        try:
-            stream = await ProcessStream.start(program.words(self._place, command))
-        except OSError as error:
-            raise self._unavailable(f"cannot run ssh: {error.strerror}") from error
+        stream = await self._sockets.start(self._place, self._options, command, self._info.name)
         connection = P2PConnection(stream, uuid, self._info.name)
         try:
             await connection.greet(bypass)
         except Ended as error:
             await connection.aclose()
-            raise self._unavailable(why_it_ended(await stream.wait())) from error
+            why = why_it_ended(await stream.wait())
+            raise RemoteUnavailable(self._info.name, why) from error
         except BaseException:
             await connection.aclose()
             raise
         return connection
-
-    def _unavailable(self, cause: str) -> RemoteUnavailable:
-        return RemoteUnavailable(self._info.name, cause)
 
 
 def why_it_ended(status: int) -> str:

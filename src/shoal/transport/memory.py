@@ -88,15 +88,8 @@ class MemoryStream(ByteStream):
     def has_more(self) -> bool:
         return bool(self._rest) or self._incoming.has_more
 
-    async def has_more_within(self, seconds: float) -> bool:
-        if self.has_more():
-            return True
-        try:
-            async with asyncio.timeout(seconds):
-                await self._incoming.more()
-        except TimeoutError:
-            return False
-        return True
+    async def more(self) -> None:
+        await self._incoming.more()
 
     async def end(self) -> None:
         """Send no more; the peer receives b"" after what was sent. Receiving goes on."""

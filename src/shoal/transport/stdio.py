@@ -124,15 +124,8 @@ class FdStream(ByteStream):
         poll.register(self._read_fd, select.POLLIN)
         return bool(poll.poll(milliseconds))
 
-    async def has_more_within(self, seconds: float) -> bool:
-        if self.has_more():
-            return True
-        try:
-            async with asyncio.timeout(seconds):
-                await self._readable()
-        except TimeoutError:
-            return False
-        return True
+    async def more(self) -> None:
+        await self._readable()
 
     async def _share(self) -> None:
         """Let other tasks run now and then: a fast peer must not keep them from it."""

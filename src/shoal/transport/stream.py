@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
@@ -41,9 +42,19 @@ class ByteStream(ABC):
         return sent
 
     async def has_more_within(self, seconds: float) -> bool:
-        """Wait until receive() would give something at once, be it the end; False when that takes
-        too long. A stream that cannot tell says True."""
+        """Wait until has_more(); False when that takes too long."""
+        if self.has_more():
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self.more()
+        except TimeoutError:
+            return False
         return True
+
+    @abstractmethod
+    async def more(self) -> None:
+        """Wait until has_more()."""
 
     def watch(self, came: Callable[[], None] | None) -> bool:
         """Have `came` called, in the event loop, whenever receive_at_once() would give something,

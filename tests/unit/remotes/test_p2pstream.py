@@ -57,6 +57,9 @@ class Session(ByteStream):
     def has_more(self) -> bool:
         return self._inner.has_more()
 
+    async def more(self) -> None:
+        await self._inner.more()
+
     async def aclose(self) -> None:
         await self._inner.aclose()
         await self._server
