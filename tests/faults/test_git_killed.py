@@ -52,10 +52,10 @@ for round in range(int(sys.argv[3])):
     for number in range(3):
         key = Key.parse(b"MD5-s%d--key_%d" % (number, number))
         repo.logs.set_location(key, UUID(f"{sys.argv[4]}-{round}"), True)
-        print(number, f"{sys.argv[4]}-{round}", flush=True)
+        os.write(1, b"%d %s-%d\\n" % (number, sys.argv[4].encode(), round))
     repo.branch.update()
     repo.branch.commit()
-print("done", flush=True)
+os.write(1, b"done\\n")
 repo.close()
 """
 
@@ -143,8 +143,9 @@ def test_at_random_moments(world: World, prepared: Path, whole_group: bool) -> N
         except subprocess.TimeoutExpired:
             kill = os.killpg if whole_group else os.kill
             kill(worker.pid, signal.SIGKILL)
-        output, _ = worker.communicate(timeout=60)
-        assert worker.returncode == -signal.SIGKILL
+        output = worker.stdout.read()  # not communicate(), which misses what is in the buffer
+        worker.stdout.close()
+        assert worker.wait(timeout=60) == -signal.SIGKILL
         recorded |= _acknowledged(first + output)
         # A git that is killed while it moves a branch leaves its lock. Nothing but its message
         # helps then, which tells the user to remove that: another git could be at work.

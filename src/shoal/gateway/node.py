@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 
 from shoal.errors import RemoteUnavailable, ShoalError
 from shoal.gateway.patience import NodeTimeout, Patience
+from shoal.gateway.probe import Probe
 from shoal.gateway.select import NodeState
 from shoal.gateway.topology import Route
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 _SHUN_FIRST = 10.0  # seconds; doubled with each timeout that follows
 _SHUN_MOST = 300.0
+_PROBES = 10  # while it is shunned
 _WEIGHT = 0.2  # of the newest answer in the mean latency
 
 
@@ -45,6 +47,11 @@ class Health:
         self.shun_for = _SHUN_FIRST
         self.shunned_until = 0.0
 
+    def is_back(self) -> None:
+        """The node answered a probe. Should it time out again, it is left alone for longer."""
+        self.failures = 0
+        self.shunned_until = 0.0
+
     def heard(self) -> None:
         """The node answered, if only to refuse."""
         self.failures = 0
@@ -53,18 +60,22 @@ class Health:
         """The node said that it could not be reached, or broke off."""
         self.failures += 1
 
-    def timed_out(self, now: float) -> None:
-        """The node did not answer: leave it alone for a while, the longer the more often."""
+    def timed_out(self, now: float) -> float:
+        """The node did not answer: leave it alone for a while, the longer the more often.
+        Gives for how many seconds."""
         self.failed()
-        self.shunned_until = now + self.shun_for
-        self.shun_for = min(self.shun_for * 2, _SHUN_MOST)
+        seconds = self.shun_for
+        self.shunned_until = now + seconds
+        self.shun_for = min(seconds * 2, _SHUN_MOST)
+        return seconds
 
 
 class Node:
     """One remote behind the gateway. Its calls raise ShoalError only, and in time.
 
     A node that does not answer at all is shunned for some time: it counts as unavailable
-    without being asked, so that one dead disk does not make every request wait.
+    without being asked, so that one dead disk does not make every request wait. Meanwhile it
+    is probed, and counts again as soon as it answers.
     """
 
     def __init__(
@@ -86,6 +97,7 @@ class Node:
         self.cost = remote.info.cost
         self.route: Route | None = None
         self._health = Health(latency=latency)
+        self._probe = Probe(remote, patience)
         self._lost: set[UUID] = set()
 
     def along(self, route: Route, lost: set[UUID]) -> Self:
@@ -319,7 +331,9 @@ class Node:
         business with the server's paths.
         """
         if isinstance(error, NodeTimeout):
-            self._health.timed_out(self._clock())
+            seconds = self._health.timed_out(self._clock())
+            if not self._health.closing:
+                self._probe.begin(seconds / _PROBES, _PROBES, self._health.is_back)
         elif isinstance(error, RemoteUnavailable | OSError):
             self._health.failed()
         else:
@@ -347,6 +361,7 @@ class Node:
 
     async def aclose(self) -> None:
         """Close the remote, now or when the last transfer that uses it has ended."""
+        self._probe.stop()
         if not self._health.closing:
             self._health.closing = True
             if not self._health.in_flight:

@@ -13,15 +13,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from shoal.errors import NoSuchRemote, RemoteUnavailable, ShoalError
-from shoal.values.key import Key
+from shoal.gateway.probe import NOBODYS_KEY
 from shoal.values.uuid import is_cluster_uuid
 
 if TYPE_CHECKING:
     from shoal.operations.fleet import Fleet
+    from shoal.values.key import Key
     from shoal.values.uuid import UUID
-
-_NOBODY_S_KEY = Key.parse(b"SHA256E-s0--" + b"0" * 64)
-"""A key that no content has. Whether a node has it does not matter: that it answers does."""
 
 
 class State(Enum):
@@ -76,7 +74,7 @@ async def holders(
 
 async def _ask(fleet: Fleet, repo: UUID) -> Health:
     try:
-        await fleet.node(repo).ask(lambda remote: remote.check_present(_NOBODY_S_KEY))
+        await fleet.node(repo).ask(lambda remote: remote.check_present(NOBODYS_KEY))
     except NoSuchRemote:
         return Health(State.UNKNOWN, "not a remote of this repository")
     except RemoteUnavailable as error:

@@ -12,7 +12,7 @@ from shoal.gateway.node import Node
 from shoal.gateway.patience import NodeTimeout, Patience
 from shoal.remotes.base import NOBODY, AlreadyPresent, Upload
 from tests.support.fake_cluster import QUICK
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, pass_time, until
 from tests.support.memory_remote import MemoryRemote, key_of
 
 KEY = key_of(b"x")
@@ -78,6 +78,66 @@ async def test_a_silent_node_is_shunned_the_longer_the_more_often() -> None:
     rig.now += 10
     assert rig.node.state.shunned is False
     gate.open()
+
+
+@in_loop
+async def test_a_shunned_node_is_probed_and_counts_again_when_it_answers() -> None:
+    rig = Rig(quick=True)
+    rig.remote.hold("check_present", times=2)  # the question, and the first probe
+    with pytest.raises(NodeTimeout):
+        await rig.ask()
+    for _ in range(2):
+        assert rig.node.state.shunned is True
+        asked = len(rig.remote.calls)
+        await pass_time(1)
+        await until(lambda: len(rig.remote.calls) == asked + 1)  # noqa: B023
+    await until(lambda: rig.node.state.shunned is False)
+    assert rig.now == 100
+    assert await rig.ask() is False
+
+
+@in_loop
+async def test_a_node_that_answers_probes_only_is_shunned_the_longer_the_more_often() -> None:
+    rig = Rig(quick=True)
+    for seconds in (1, 2, 4):
+        rig.remote.hold("check_present")
+        with pytest.raises(NodeTimeout):
+            await rig.ask()
+        await pass_time(seconds)
+        await until(lambda: rig.node.state.shunned is False)
+    rig.remote.hold("check_present")
+    with pytest.raises(NodeTimeout):
+        await rig.ask()
+    await pass_time(4)
+    assert rig.node.state.shunned is True
+    await pass_time(4)
+    await until(lambda: rig.node.state.shunned is False)
+
+
+@in_loop
+async def test_a_refused_probe_is_an_answer() -> None:
+    rig = Rig(quick=True)
+    rig.remote.hold("check_present")
+    with pytest.raises(NodeTimeout):
+        await rig.ask()
+    rig.remote.fail("check_present", RemoteRefused("no"))
+    await pass_time(1)
+    await until(lambda: rig.node.state.shunned is False)
+
+
+@in_loop
+async def test_a_closed_node_is_not_probed() -> None:
+    rig = Rig(quick=True)
+    rig.remote.hold("check_present", times=2)
+    with pytest.raises(NodeTimeout):
+        await rig.ask()
+    await pass_time(1)
+    await until(lambda: len(rig.remote.calls) == 2)
+    await rig.node.aclose()
+    await pass_time(20)
+    rig.node.failure(NodeTimeout("n1", "no answer"))  # of what was still under way
+    await pass_time(20)
+    assert len(rig.remote.calls) == 2
 
 
 @in_loop
