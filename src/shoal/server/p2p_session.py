@@ -1,13 +1,13 @@
 """Serve a Remote to one client that speaks the P2P protocol on a stream of bytes.
 
-The protocol is in p2p/server.py; here its requests are performed. Content is passed on as it
-comes, at the pace of the slower side; at no time is more than a chunk of it held here.
+The protocol is in p2p/server.py; p2pconversation.py listens to the client, and here its requests
+are performed. Content is passed on as it comes, at the pace of the slower side; at no time is more
+than a chunk of it held here.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,12 +35,11 @@ from shoal.p2p.messages import (
     SuccessPlus,
     Timestamp,
 )
-from shoal.p2p.receiver import Chunk
-from shoal.p2p.server import Access, End, Event, PayloadEnd, ServerSession
+from shoal.p2p.server import Access, End, Event, ServerSession
 from shoal.remotes.base import AlreadyPresent, Caller, Remote, StoreResult, Upload
-from shoal.remotes.content import AT_ONCE, CHUNK_SIZE, Content
-from shoal.remotes.content import Chunk as ContentChunk
+from shoal.remotes.content import AT_ONCE, Content
 from shoal.remotes.spool import Reserve, usual_reserve, with_size
+from shoal.server.p2pconversation import Conversation, Incoming, client_gone
 from shoal.server.patience import STALL
 from shoal.transport.stream import ByteStream
 from shoal.values.key import Key
@@ -48,14 +47,6 @@ from shoal.values.uuid import UUID
 
 if TYPE_CHECKING:
     from shoal.server.p2pgit import GitService
-
-_DRAIN_LIMIT = 1 << 24
-"""When an upload fails early, this many bytes of it are still read and dropped, in order to
-keep the connection; with more to come it is closed."""
-
-
-_LARGE = 2 << 20  # bytes of a payload that is read into memory which is used again and again
-_HAND_ON = 0.5  # seconds after which less than a batch is handed on
 
 
 async def serve_p2p(
@@ -83,11 +74,8 @@ async def serve_p2p(
     then of no more use.
     """
     session, first = begun or (ServerSession(remote.info.uuid, access), None)
-    await _Server(remote, stream, session, client, report, git, reserve, stall).run(first)
-
-
-def _client_gone() -> RemoteUnavailable:
-    return RemoteUnavailable("client", "connection lost")
+    conversation = Conversation(session, stream, report, stall)
+    await _Server(remote, conversation, client, report, git, reserve).run(first)
 
 
 class _Server:
@@ -96,78 +84,33 @@ class _Server:
     def __init__(
         self,
         remote: Remote,
-        stream: ByteStream,
-        session: ServerSession,
+        conversation: Conversation,
         client: UUID | None,
         report: Callable[[str], None],
         git: GitService | None,
         reserve: Reserve,
-        stall: float,
     ) -> None:
-        self._reserve = reserve
-        self._stall = stall
-        self._git = git
         self._remote = remote
-        self._stream = stream
-        self._session = session
+        self._conversation = conversation
+        self._session = conversation.session
+        self._stream = conversation.stream
         self._client = client
         self._report = report
-        self._end: End | None = None
+        self._git = git
+        self._reserve = reserve
 
     async def run(self, first: Event | None) -> None:
+        conversation = self._conversation
         try:
             if first is not None:
                 await self._perform(first)
-            while self._end is None:
-                await self._perform(await self.event())
-            await self._flush()
+            while (end := conversation.end) is None:
+                await self._perform(await conversation.event())
+            await conversation.flush()
         except ConnectionError as error:
-            raise _client_gone() from error
-        if not self._end.clean:
-            raise _client_gone()
-
-    async def event(self) -> Event:
-        """Wait for what the client says next. After End it stays at End."""
-        while self._end is None:
-            await self._flush()  # the answer to what came before
-            event = self._session.next_event()
-            await self._flush()  # what the session itself had to say
-            if event is None:
-                if not self._session.is_receiving or await self._hears_more():
-                    self._session.feed(await self._stream.receive())
-                continue
-            if isinstance(event, End):
-                self._end = event
-            return event
-        return self._end
-
-    async def payload_into(self, buffer: memoryview) -> int:
-        """Wait for bytes of the payload that is due, at most as many as fit into `buffer`, and
-        give how many; 0 when the client has gone."""
-        if (count := self._session.take_payload(buffer)) == 0:
-            if self._end is not None or not await self._hears_more():
-                return 0
-            count = await self._stream.receive_into(buffer)
-            self._session.payload_came(count)
-        return count
-
-    async def _hears_more(self) -> bool:
-        """Wait for more of a content, but not for ever; False: that was the end."""
-        if await self._stream.has_more_within(self._stall):
-            return True
-        self._report(f"the client sent nothing for {self._stall:g} seconds")
-        self._end = End(clean=False)
-        return False
-
-    async def _flush(self) -> None:
-        output = self._session.take_output()
-        if output:
-            await self._stream.send(output)
-
-    @property
-    def ended(self) -> bool:
-        """The client has said its last word."""
-        return self._end is not None
+            raise client_gone() from error
+        if not end.clean:
+            raise client_gone()
 
     @property
     def _caller(self) -> Caller:
@@ -211,8 +154,8 @@ class _Server:
         if self._git is None:
             raise _Refusal("relaying to git not supported on this connection")
         self._session.begin_relay()
-        await self._git.relay(service, self.event, self._stream)
-        self._end = End(clean=True)
+        await self._git.relay(service, self._conversation.event, self._stream)
+        self._conversation.end = End(clean=True)
 
     async def _notify(self) -> None:
         """Wait until refs change, or the client leaves."""
@@ -223,7 +166,7 @@ class _Server:
                 data = await self._stream.receive()
                 self._session.feed(data)
                 if not data:
-                    raise _client_gone()
+                    raise client_gone()
         self._session.answer(Changed((changed.encode(),)))
 
     # Short requests
@@ -250,7 +193,7 @@ class _Server:
                 self._session.answer(Failure())
                 return
             self._session.answer(Success())
-            await self.event()
+            await self._conversation.event()
             try:
                 await stack.aclose()
             except (ShoalError, OSError) as error:
@@ -264,7 +207,7 @@ class _Server:
             await self._send_small(small)
         else:
             await self._open_and_send(get)
-        await self.event()  # the client says whether it got it
+        await self._conversation.event()  # the client says whether it got it
 
     async def _send_small(self, content: bytes) -> None:
         """Send a content that is vouched for, all in one piece."""
@@ -294,7 +237,7 @@ class _Server:
 
     async def _send(self, content: Content, length: int) -> None:
         self._session.answer(Data(length))
-        await self._flush()
+        await self._conversation.flush()
         if (region := content.region) is not None:
             sent = await self._stream.send_file(region.path, region.offset, region.length)
             self._session.payload_sent(sent)
@@ -305,7 +248,7 @@ class _Server:
         if self._session.payload_left:
             raise RemoteUnavailable(self._remote.info.name, "the content ended early")
         self._session.payload_done(await content.confirm())
-        await self._flush()
+        await self._conversation.flush()
 
     # PUT
 
@@ -319,7 +262,7 @@ class _Server:
             return
         async with offer as upload:
             self._session.answer(PutFrom(upload.offset))
-            event = await self.event()
+            event = await self._conversation.event()
             if isinstance(event, Data):
                 result = await self._receive(put.key, upload, event.length)
             elif isinstance(event, DataPresent):
@@ -339,7 +282,7 @@ class _Server:
             self._session.answer(Success() if result.stored else Failure())
 
     async def _receive(self, key: Key, upload: Upload, length: int) -> StoreResult:
-        content = _Incoming(self, upload.offset, length)
+        content = Incoming(self._conversation, upload.offset, length)
         probes = not length and self._session.version >= 1 and upload.offset != key.size
         if probes and not await content.confirm():
             # "Nothing, and do not trust it" is how a client asks for the offset only.
@@ -376,60 +319,3 @@ async def _asked(call: Awaitable[_T]) -> _T:
         return await call
     except (ShoalError, OSError) as error:
         raise _Refusal(_public(error)) from error
-
-
-class _Incoming(Content):
-    """The payload of a PUT as it arrives."""
-
-    def __init__(self, server: _Server, offset: int, size: int) -> None:
-        self._server = server
-        self._left = size
-        self._valid: bool | None = None
-        self.offset = offset
-        self.size: int = size
-        self.filler = self if size >= _LARGE else None
-
-    @property
-    def batch(self) -> int:
-        return CHUNK_SIZE
-
-    async def fill(self, buffer: memoryview) -> int:
-        """As Filler.fill(). What comes slowly is handed on soon, and so is what came before the
-        client went away."""
-        count = 0
-        began = time.monotonic()
-        while count < len(buffer) and self._left and time.monotonic() - began < _HAND_ON:
-            more = await self._server.payload_into(buffer[count : count + self._left])
-            if not more and not count:
-                raise _client_gone()
-            if not more:
-                break
-            count += more
-            self._left -= more
-        return count
-
-    async def stream(self, skip: int = 0) -> AsyncIterator[ContentChunk]:
-        while self._left:
-            event = await self._server.event()
-            if not isinstance(event, Chunk):
-                raise _client_gone()
-            self._left -= len(event.data)
-            if skip < len(event.data):
-                yield event.data[skip:]
-            skip = max(0, skip - len(event.data))
-
-    async def confirm(self) -> bool:
-        if self._valid is None:
-            event = await self._server.event()
-            if not isinstance(event, PayloadEnd):
-                raise _client_gone()
-            self._valid = event.valid
-        return self._valid
-
-    async def drain(self) -> None:
-        """Read and drop what nobody read, so that the next request can come."""
-        if self._left > _DRAIN_LIMIT and not self._server.ended:
-            raise RemoteUnavailable("client", "it is sending what nobody can take")
-        async for _ in self.stream():
-            pass
-        await self.confirm()

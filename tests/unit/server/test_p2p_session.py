@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,104 +18,21 @@ from shoal.errors import (
     ShoalError,
     TransferInProgress,
 )
-from shoal.p2p.server import Access
-from shoal.remotes.base import NOBODY, AlreadyPresent, Caller, Remote, StoreResult, Upload
-from shoal.remotes.content import Chunk, Content, StreamContent
+from shoal.remotes.base import NOBODY, AlreadyPresent, Caller
+from shoal.remotes.content import Content
 from shoal.server.p2p_session import serve_p2p
-from shoal.transport.memory import MemoryStream, memory_streams
+from shoal.transport.memory import memory_streams
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
+from tests.support.line_client import CLIENT, session
 from tests.support.loop import in_loop
-from tests.support.memory_remote import MEMORY_UUID, MemoryRemote, content_from, key_of
+from tests.support.memory_remote import MemoryRemote, content_from, key_of
 from tests.support.served import FileRemote
 
-CLIENT = UUID("cccccccc-0000-4000-8000-000000000001")
 NODE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 DATA = bytes(range(256)) * 5000
 KEY = key_of(DATA)
 UNSIZED = Key.parse(b"URL--http&c%%x")
-
-
-@dataclass
-class Client:
-    """The client's end of a session."""
-
-    stream: MemoryStream
-    held: bytes = b""
-    reports: list[str] = field(default_factory=list)
-
-    async def line(self) -> bytes:
-        while b"\n" not in self.held:
-            data = await self.stream.receive()
-            if not data:
-                return self.held
-            self.held += data
-        line, _, self.held = self.held.partition(b"\n")
-        return line
-
-    async def read(self, size: int) -> bytes:
-        while len(self.held) < size and (data := await self.stream.receive()):
-            self.held += data
-        got, self.held = self.held[:size], self.held[size:]
-        return got
-
-    async def ask(self, line: str) -> str:
-        await self.stream.send(line.encode() + b"\n")
-        return (await self.line()).decode()
-
-    async def get(self, key: Key, offset: int = 0) -> tuple[bytes, str]:
-        """Get content; give it with what the server says of it."""
-        word, length = (await self.ask(f"GET {offset}  {key}")).split()
-        assert word == "DATA"
-        data = await self.read(int(length))
-        validity = (await self.line()).decode()
-        await self.stream.send(b"SUCCESS\n")
-        return data, validity
-
-    async def put(self, key: Key, data: bytes, validity: str = "VALID", offset: int = 0) -> str:
-        assert await self.ask(f"PUT a%file {key}") == f"PUT-FROM {offset}"
-        return await self.send(data[offset:], validity)
-
-    async def send(self, data: bytes, validity: str = "VALID") -> str:
-        await self.stream.send(b"DATA %d\n" % len(data))
-        await self.stream.send(data)
-        return await self.ask(validity)
-
-
-@asynccontextmanager
-async def session(
-    remote: Remote,
-    *,
-    version: int = 4,
-    access: Access = Access.FULL,
-    ends: type[ShoalError] | None = None,
-) -> AsyncIterator[Client]:
-    """Serve `remote` while the context is open; `ends` is the error that the session ends with."""
-    here, there = memory_streams(limit=100_000, piece=50_000)
-    client = Client(here)
-
-    async def serve() -> ShoalError | None:
-        try:
-            await serve_p2p(
-                remote, there, client=CLIENT, access=access, report=client.reports.append
-            )
-        except ShoalError as error:
-            return error
-        finally:
-            await there.aclose()
-        return None
-
-    serving = asyncio.create_task(serve())
-    assert await client.line() == b"AUTH-SUCCESS %s" % MEMORY_UUID.encode()
-    if version:
-        assert await client.ask(f"VERSION {version}") == f"VERSION {version}"
-    yield client
-    await here.end()
-    error = await serving
-    if ends is None:
-        assert error is None
-    else:
-        assert isinstance(error, ends), error
 
 
 @in_loop
@@ -171,80 +88,6 @@ async def test_the_remote_learns_for_whom_it_works() -> None:
         await client.stream.send(b"BYPASS gw1 gw2\n")
         await client.ask(f"CHECKPRESENT {KEY}")
     assert remote.callers == [Caller(CLIENT, frozenset({UUID("gw1"), UUID("gw2")}), 2)]
-
-
-class _Filled(MemoryRemote):
-    """Its uploads read into memory of their own where they can; `batches` tells how much."""
-
-    batches: list[int]
-
-    async def begin_store(
-        self, key: Key, *, file: str = "", caller: Caller = NOBODY
-    ) -> Upload | AlreadyPresent:
-        upload = await super().begin_store(key, file=file, caller=caller)
-        if isinstance(upload, AlreadyPresent):
-            return upload
-        return _FilledUpload(self, upload)
-
-
-class _Taken(StreamContent):
-    """Content that comes by way of its reader's memory."""
-
-    def __init__(self, chunks: AsyncIterator[Chunk], source: Content) -> None:
-        super().__init__(chunks, size=source.size, offset=source.offset)
-        self._source = source
-
-    async def confirm(self) -> bool:
-        return await self._source.confirm()
-
-
-class _FilledUpload(Upload):
-    def __init__(self, remote: _Filled, upload: Upload) -> None:
-        self._remote = remote
-        self._upload = upload
-        self.offset = upload.offset
-
-    async def store(self, content: Content) -> StoreResult:
-        filler = content.filler
-        if filler is None:
-            return await self._upload.store(content)
-
-        async def chunks() -> AsyncIterator[Chunk]:
-            buffer = memoryview(bytearray(filler.batch))
-            while count := await filler.fill(buffer):
-                self._remote.batches.append(count)
-                yield buffer[:count]
-
-        return await self._upload.store(_Taken(chunks(), content))
-
-    async def aclose(self) -> None:
-        await self._upload.aclose()
-
-
-HUGE = bytes(range(251)) * 10_000
-
-
-@in_loop
-async def test_large_content_is_read_into_memory_of_its_reader() -> None:
-    remote = _Filled()
-    remote.batches = []
-    async with session(remote) as client:
-        assert await client.put(key_of(HUGE), HUGE) == "SUCCESS"
-        assert await client.put(KEY, DATA) == "SUCCESS"
-    assert remote.objects == {key_of(HUGE): HUGE, KEY: DATA}
-    assert remote.batches == [1 << 20, 1 << 20, len(HUGE) - (2 << 20)]
-
-
-@in_loop
-async def test_large_content_that_breaks_off_is_kept_as_far_as_it_came() -> None:
-    remote = _Filled()
-    remote.batches = []
-    async with session(remote, ends=RemoteUnavailable) as client:
-        assert await client.ask(f"PUT  {key_of(HUGE)}") == "PUT-FROM 0"
-        await client.stream.send(b"DATA %d\n" % len(HUGE))
-        await client.stream.send(HUGE[:1_200_000])
-    assert remote.partial[key_of(HUGE)] == HUGE[:1_200_000]
-    assert remote.idle
 
 
 @in_loop
@@ -353,43 +196,6 @@ async def test_a_node_that_breaks_in_an_upload() -> None:
         assert await client.put(KEY, DATA) == "FAILURE"
         assert len(remote.partial[KEY]) == 100_000
         assert await client.put(KEY, DATA, offset=100_000) == "SUCCESS"
-    assert remote.idle
-
-
-@in_loop
-async def test_an_upload_that_fails_early_is_not_read_to_its_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("shoal.server.p2p_session._DRAIN_LIMIT", 200_000)
-    remote = MemoryRemote()
-    remote.fail("store", after=10)
-    async with session(remote, ends=RemoteUnavailable) as client:
-        assert await client.ask(f"PUT  {KEY}") == "PUT-FROM 0"
-        await client.stream.send(b"DATA %d\n" % len(DATA))
-        with pytest.raises(ConnectionError):
-            await client.stream.send(DATA)
-
-
-@in_loop
-async def test_a_client_that_goes_away_in_an_upload() -> None:
-    remote = MemoryRemote()
-    async with session(remote, ends=RemoteUnavailable) as client:
-        assert await client.ask(f"PUT  {KEY}") == "PUT-FROM 0"
-        await client.stream.send(b"DATA %d\n" % len(DATA))
-        await client.stream.send(DATA[:70_000])
-    assert remote.partial[KEY] == DATA[:70_000]
-    assert remote.idle
-    assert KEY not in remote.objects
-
-
-@in_loop
-async def test_a_client_that_goes_away_before_it_vouches() -> None:
-    remote = MemoryRemote()
-    async with session(remote, ends=RemoteUnavailable) as client:
-        assert await client.ask(f"PUT  {KEY}") == "PUT-FROM 0"
-        await client.stream.send(b"DATA %d\n" % len(DATA))
-        await client.stream.send(DATA)
-    assert KEY not in remote.objects
     assert remote.idle
 
 
@@ -538,31 +344,3 @@ async def test_a_session_cancelled_in_an_upload_keeps_what_came(after: int) -> N
     assert not isinstance(begun, AlreadyPresent)
     async with begun as upload:
         assert (await upload.store(content_from(DATA, offset=after, chunk=99_999))).stored
-
-
-@pytest.mark.parametrize("came", ["", f"DATA {len(DATA)}\n", f"DATA {len(DATA)}\nsome", "whole"])
-@in_loop
-async def test_a_client_that_sends_nothing_more_of_a_content_has_gone(came: str) -> None:
-    """The network may be cut without a sign: for ever would its locks be held."""
-    remote = MemoryRemote()
-    here, there = memory_streams(limit=2 * len(DATA))
-    if came == "whole":  # but for the word that vouches for it
-        await here.send(f"VERSION 4\nPUT  {KEY}\nDATA {len(DATA)}\n".encode() + DATA)
-    else:
-        await here.send(f"VERSION 4\nPUT  {KEY}\n{came}".encode())
-    with pytest.raises(RemoteUnavailable):
-        await serve_p2p(remote, there, stall=0.01)
-    assert remote.idle
-    assert KEY not in remote.objects
-
-
-@in_loop
-async def test_a_client_that_asks_for_nothing_is_waited_for() -> None:
-    remote = MemoryRemote()
-    here, there = memory_streams()
-    serving = asyncio.create_task(serve_p2p(remote, there, stall=0.001))
-    await here.send(f"CHECKPRESENT {KEY}\n".encode())
-    await asyncio.sleep(0.05)
-    assert not serving.done()
-    await here.end()
-    await serving
