@@ -49,8 +49,9 @@ from shoal.p2p.messages import (
     Valid,
     Version,
 )
-from shoal.p2p.receiver import Chunk, Receiver, ReceivesPayload
+from shoal.p2p.receiver import Chunk
 from shoal.p2p.server import End, PayloadEnd
+from shoal.p2p.session import Session
 from shoal.values.uuid import UUID
 
 
@@ -106,22 +107,18 @@ _SENDABLE: dict[State, tuple[type, ...]] = {
 }
 
 
-class ClientSession(ReceivesPayload):
+class ClientSession(Session):
     """One session with a server that must be repository `server` (None: any will do).
 
     `version` is 0 until a Version was sent and answered; use exactly what came back.
     """
 
     def __init__(self, server: UUID | None = None) -> None:
+        super().__init__()
         self.server = server
-        self.version = 0
         self.state = State.GREETING
-        self._receiver = Receiver()
-        self._output: list[bytes] = []
         self._asked: type | None = None
         self._offered_version = NEWEST_VERSION
-        self._payload_left = 0
-        self._input_ended = False
 
     # What we say
 
@@ -158,11 +155,6 @@ class ClientSession(ReceivesPayload):
             case _:
                 self.state = State.WAITING
 
-    @property
-    def payload_left(self) -> int:
-        """Bytes of the payload that we still have to send."""
-        return self._payload_left
-
     def payload_sent(self, length: int) -> None:
         """Count bytes of the payload that were transmitted after a Data. When all were, say
         Valid or Invalid (also at version 0, where that goes unsaid)."""
@@ -172,20 +164,7 @@ class ClientSession(ReceivesPayload):
         if not self._payload_left:
             self.state = State.SENT
 
-    def take_output(self) -> bytes:
-        """Give what must be transmitted now."""
-        output = b"".join(self._output)
-        self._output.clear()
-        return output
-
     # What we hear
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes from the server; b"" when it will send no more."""
-        if data:
-            self._receiver.feed(data)
-        else:
-            self._input_ended = True
 
     def _payload_counted(self) -> None:
         if self.state is State.RECEIVING and not self._receiver.payload_left:

@@ -7,8 +7,6 @@ followed by a payload: it says so with expect_payload() (a Data out of place has
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 from shoal.errors import LocalProtocolError, RemoteProtocolError
 from shoal.p2p.messages import MAX_LINE, Message, Unknown, parse_line
 from shoal.values.record import record
@@ -106,30 +104,3 @@ class Receiver:
             self._broken = True
             raise RemoteProtocolError(f"no newline in the first {MAX_LINE} bytes of a line")
         return None
-
-
-class ReceivesPayload(ABC):
-    """What both ends of a session do when a payload comes."""
-
-    _receiver: Receiver
-
-    @property
-    def payload_due(self) -> int:
-        """Bytes of the payload that is being received which are still to come."""
-        return self._receiver.payload_left
-
-    def take_payload(self, buffer: memoryview) -> int:
-        """Move bytes of the payload that is being received into `buffer`; give how many. (They
-        are then no Chunk.) After 0 the driver may read the rest, no more than that, itself."""
-        count = self._receiver.take_payload(buffer)
-        self._payload_counted()
-        return count
-
-    def payload_came(self, length: int) -> None:
-        """Count bytes of the payload that the driver read itself."""
-        self._receiver.payload_came(length)
-        self._payload_counted()
-
-    @abstractmethod
-    def _payload_counted(self) -> None:
-        """Go on to the next state when no byte of the payload is missing."""

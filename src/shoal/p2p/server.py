@@ -56,7 +56,8 @@ from shoal.p2p.messages import (
     Valid,
     Version,
 )
-from shoal.p2p.receiver import Chunk, Receiver, ReceivesPayload
+from shoal.p2p.receiver import Chunk
+from shoal.p2p.session import Session
 from shoal.values.record import record
 from shoal.values.uuid import UUID
 
@@ -159,7 +160,7 @@ _EXPECTED = {
 }
 
 
-class ServerSession(ReceivesPayload):
+class ServerSession(Session):
     """One session that serves repository `server`.
 
     With `login` the client must first show a token (sockets); otherwise the server speaks
@@ -175,38 +176,21 @@ class ServerSession(ReceivesPayload):
         login: bool = False,
         greeted: bool = False,
     ) -> None:
+        super().__init__()
         self.server = server
         self.access = access
-        self.version = 0
         self.bypass: tuple[UUID, ...] = ()
         self.state = State.LOGIN if login else State.IDLE
-        self._receiver = Receiver()
-        self._output: list[bytes] = [] if login or greeted else [bytes(AuthSuccess(server))]
         self._asked: type | None = None  # to what the driver owes an answer
-        self._payload_left = 0  # bytes that the driver still has to send
         self._refused = False  # the client may say ERROR to our ERROR
-        self._input_ended = False
+        if not (login or greeted):
+            self._output.append(bytes(AuthSuccess(server)))
 
     @property
     def is_receiving(self) -> bool:
         """A content is on its way from the client, or should be: for it the driver has something
         locked."""
         return self.state in {State.OFFERED, State.RECEIVING, State.RECEIVED}
-
-    # Bytes in and out
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes from the client; b"" when it will send no more."""
-        if data:
-            self._receiver.feed(data)
-        else:
-            self._input_ended = True
-
-    def take_output(self) -> bytes:
-        """Give what must be sent now."""
-        output = b"".join(self._output)
-        self._output.clear()
-        return output
 
     def _payload_counted(self) -> None:
         if self.state is State.RECEIVING and not self._receiver.payload_left:
@@ -411,11 +395,6 @@ class ServerSession(ReceivesPayload):
                 return State.SENDING
             case _:
                 return State.IDLE
-
-    @property
-    def payload_left(self) -> int:
-        """Bytes that were announced with Data and are not sent yet."""
-        return self._payload_left
 
     def payload_sent(self, length: int) -> None:
         """Count bytes of the payload that the driver has sent after a Data."""
