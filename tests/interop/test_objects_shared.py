@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shoal.errors import ContentLocked, RemoteUnavailable
+from shoal.git.clock import monotonic
 from shoal.git.repository import Repository
 from shoal.remotes.base import Caller
 from shoal.remotes.local import LocalRemote
@@ -270,13 +271,11 @@ def test_a_move_respects_our_promise(world: World) -> None:
 
 def test_timestamps_are_shared(world: World) -> None:
     """REMOVE-BEFORE means the same second to both."""
-    from shoal.remotes.local import monotonic_seconds
-
     repo = world.make("repo", bare=True)
     with RealShell(repo) as shell:
-        before = monotonic_seconds()
+        before = int(monotonic())
         theirs = int(shell.ask("GETTIMESTAMP").removeprefix("TIMESTAMP "))
-        assert before <= theirs <= monotonic_seconds()
+        assert before <= theirs <= int(monotonic())
 
 
 # Unlocked files

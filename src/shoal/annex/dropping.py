@@ -12,8 +12,9 @@ from shoal.annex.reporting import report_refusal
 from shoal.annex.sending import explain, record
 from shoal.annex.transfer import Transfer
 from shoal.annex.verifying import CopySource, DropRefused, HereSource, RemoteSource, drop_proof
-from shoal.annex.waiting import monotonic, to_the_end
+from shoal.annex.waiting import to_the_end
 from shoal.errors import ConfigError, ContentLocked, RemoteError, ShoalError
+from shoal.git.clock import monotonic
 from shoal.git.objects import ContentAbsent
 from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import UUID, is_cluster_uuid

@@ -19,8 +19,8 @@ from shoal.annex.movelog import MoveLog
 from shoal.annex.reporting import USE_FORCE, report_refusal
 from shoal.annex.sending import record
 from shoal.annex.verifying import CopySource, DropRefused, HereSource, RemoteSource
-from shoal.annex.waiting import monotonic
 from shoal.errors import RemoteRefused
+from shoal.git.clock import monotonic
 from shoal.logs.trust import TrustLevel
 from shoal.values.uuid import is_cluster_uuid
 

@@ -29,12 +29,9 @@ from shoal.errors import (
     RemoteUnavailable,
 )
 from shoal.git.objects import ContentAbsent, ObjectStore
-from shoal.remotes.base import Remote
+from shoal.remotes.base import LOCK_SECONDS, Remote
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
-
-LOCK_SECONDS = 600.0
-"""How long another repository keeps a lock whose connection was lost, from the request on."""
 
 Clock = Callable[[], float]
 """A monotonic clock, in seconds."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -37,6 +36,7 @@ from shoal.gateway.reading import Reading
 from shoal.gateway.records import Records
 from shoal.gateway.select import Full, Unwanted
 from shoal.gateway.topology import Topology, is_repository
+from shoal.git.clock import monotonic
 from shoal.remotes.base import (
     NOBODY,
     AlreadyPresent,
@@ -54,11 +54,6 @@ from shoal.values.uuid import UUID
 T = TypeVar("T")
 
 
-def clock_here() -> float:
-    """Give this machine's monotonic clock that the P2P protocol uses, in seconds."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 class ClusterRemote(Remote):
     """The nodes of one cluster, served under its UUID by one gateway."""
 
@@ -73,7 +68,7 @@ class ClusterRemote(Remote):
         *,
         unwanted: Unwanted = Unwanted.ALL,
         full: Full = Full.REFUSE,
-        clock: Callable[[], float] = clock_here,
+        clock: Callable[[], float] = monotonic,
         topology: Topology | None = None,
     ) -> None:
         """`nodes` are in the order in which answers list them; of several with one UUID, or at

@@ -1,4 +1,4 @@
-"""The vector clock for what is recorded now."""
+"""Clocks: the vector clock for what is recorded now, and the one that measures how long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import os
 import time
 
 from shoal.values.clock import Clock, clock_from_seconds, parse_clock
+
+_MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def monotonic() -> float:
+    """Give seconds of a clock that nobody sets, that is the same in every process of this machine,
+    and that goes on while the machine sleeps: a lock of another machine does not wait for us to
+    wake up. Removals are timed by it (source: git-annex's P2P protocol design page)."""
+    return time.clock_gettime(_MONOTONIC)
 
 
 def candidate_clock() -> Clock:

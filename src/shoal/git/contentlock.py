@@ -24,7 +24,6 @@ from shoal.git.locks import Lock, Locker, LockError
 from shoal.git.othertmp import OtherTmp
 from shoal.values.clock import clock_from_nanoseconds, parse_clock, render_clock
 
-RETENTION: Final = 600.0  # seconds for which a promise made over the P2P protocol lasts
 _BILLION: Final = 1_000_000_000
 _ATTEMPTS: Final = 5  # at a directory that others freeze, or remove, at the same time
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from shoal.annex.proof import Needed, removal_deadline
 from shoal.annex.verifying import RemoteSource, drop_proof
-from shoal.annex.waiting import monotonic
 from shoal.errors import ShoalError
+from shoal.git.clock import monotonic
 from shoal.operations.verify import State, identity, verify
 from shoal.remotes.base import Caller
 from shoal.remotes.settings import Kind

@@ -26,6 +26,9 @@ from shoal.remotes.content import Content, WholeContent
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
+LOCK_SECONDS = 600.0
+"""How long a lock holds that nobody keeps, from the request on: fixed by the P2P protocol."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -260,7 +263,7 @@ class Remote(ABC):
         """While the context is open the remote lets nobody remove the key.
 
         Entering raises RemoteRefused when the key is absent or cannot be locked (a cluster
-        never can). If the connection is lost, the remote keeps the lock for ten minutes from
+        never can). If the connection is lost, the remote keeps the lock for LOCK_SECONDS from
         the request on, and leaving the context raises RemoteUnavailable. See LeaveLocked.
         """
 

@@ -7,7 +7,6 @@ locks, partial files, transfer logs and the journal are the real ones.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ContentLocked, KeyNotPresent, RemoteRefused, ShoalError
+from shoal.git.clock import monotonic
 from shoal.git.transfers import LOGGED_SIZE
 from shoal.git.waiting import without_waiting
 from shoal.remotes.base import (
+    LOCK_SECONDS,
     NOBODY,
     AlreadyPresent,
     Caller,
@@ -43,16 +44,8 @@ if TYPE_CHECKING:
     from shoal.values.key import Key
     from shoal.values.uuid import UUID
 
-RETENTION: Final = 600.0  # seconds for which a lock outlives a process that dies
-
 _TOO_LATE: Final = "removal time has passed"
 _NO_TRASH: Final = "annex.trashbin is set to the name of an unknown remote"
-
-
-def monotonic_seconds() -> int:
-    """Give the clock for removals: whole seconds, the same in every process of this machine."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return int(time.clock_gettime(clock))
 
 
 _Answer = StoreResult | AlreadyPresent | ShoalError
@@ -311,7 +304,7 @@ class LocalRemote(Remote):
         try:
             with objects.lock_removal(key) as lock:
                 # Looked at under the lock: from here on nobody else can count this copy.
-                if before is not None and monotonic_seconds() >= before:
+                if before is not None and int(monotonic()) >= before:
                     return RemoveResult(False, error=_TOO_LATE)
                 lock.remove()
                 self._record(repository, key, False)
@@ -345,7 +338,7 @@ class LocalRemote(Remote):
     # Time and locks
 
     async def timestamp(self) -> int:
-        return monotonic_seconds()
+        return int(monotonic())
 
     def lock_content(
         self, key: Key, *, caller: Caller = NOBODY
@@ -372,7 +365,7 @@ class LocalRemote(Remote):
 
         objects = self._disk.repository().objects
         try:
-            return objects.lock_shared(key, RETENTION)
+            return objects.lock_shared(key, LOCK_SECONDS)
         except ContentAbsent as error:
             self._disk.still_there()
             raise RemoteRefused(str(error)) from error

@@ -43,6 +43,7 @@ from shoal.p2p.messages import (
     UnlockContent,
 )
 from shoal.remotes.base import (
+    LOCK_SECONDS,
     NOBODY,
     AlreadyPresent,
     Caller,
@@ -70,7 +71,6 @@ from shoal.values.backend import checksum_in
 from shoal.values.key import Key
 from shoal.values.uuid import is_cluster_uuid
 
-RETENTION = 600.0  # seconds for which a lock must outlive whoever asked for it
 _TIMED_REMOVAL = 3  # the protocol version that has GETTIMESTAMP and REMOVE-BEFORE
 _DATA_PRESENT = 4
 
@@ -428,7 +428,7 @@ class _Small(MemoryContent):
 async def _keep_locked(connection: P2PConnection) -> None:
     """Hold the connection open for as long as somebody may count on its lock."""
     try:
-        await asyncio.sleep(RETENTION)
+        await asyncio.sleep(LOCK_SECONDS)
     finally:
         await connection.aclose()
 

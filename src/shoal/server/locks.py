@@ -20,9 +20,8 @@ from shoal.errors import (
     RemoteUnavailable,
     ShoalError,
 )
-from shoal.remotes.base import Caller, LeaveLocked
+from shoal.remotes.base import LOCK_SECONDS, Caller, LeaveLocked
 from shoal.server.messages import complain
-from shoal.server.options import LOCK_SECONDS
 from shoal.server.target import Target
 from shoal.values.key import Key
 from shoal.values.uuid import UUID

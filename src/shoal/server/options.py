@@ -9,8 +9,6 @@ from shoal.server.patience import STALL
 
 _FEWEST_THREADS = 16
 _MOST_THREADS = 256
-LOCK_SECONDS = 600
-"""How long a lock holds that nobody keeps: fixed by the protocol."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shoal.annex.proof import Needed, Strength, TooFewLocked, TooFewVerified
-from shoal.annex.verifying import LOCK_SECONDS, DropRefused, RemoteSource, drop_proof
+from shoal.annex.verifying import DropRefused, RemoteSource, drop_proof
 from shoal.errors import RemoteRefused, RemoteUnavailable
+from shoal.remotes.base import LOCK_SECONDS
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.loop import in_loop
