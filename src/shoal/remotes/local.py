@@ -32,6 +32,8 @@ from shoal.remotes.base import (
 from shoal.remotes.localcontent import FileContent, read_file_at_once
 from shoal.remotes.localdisk import LocalDisk
 from shoal.remotes.localhook import ContentHook
+from shoal.remotes.locallog import LocalLog
+from shoal.remotes.localtrash import Trash
 from shoal.remotes.localupload import REMOVED_MEANWHILE, LocalUpload
 
 if TYPE_CHECKING:
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
     from shoal.values.uuid import UUID
 
 _TOO_LATE: Final = "removal time has passed"
-_NO_TRASH: Final = "annex.trashbin is set to the name of an unknown remote"
-
-
 _Answer = StoreResult | AlreadyPresent | ShoalError
 
 
@@ -93,9 +92,9 @@ class LocalRemote(Remote):
         self._disk = LocalDisk(
             path, uuid, self._info.name, repository, keeps_reserve=keeps_reserve, alone=alone
         )
-        self._on_log_change = on_log_change
-        self._trash = trash
         self._hook = ContentHook() if content_hook else None
+        self._log = LocalLog(self._disk, uuid, on_log_change, self._hook)
+        self._trash = Trash(self._disk, trash)
 
     @property
     def info(self) -> RemoteInfo:
@@ -261,7 +260,7 @@ class LocalRemote(Remote):
                 return self._disk.answer(error, writing=True)
 
     def _upload(self, key: Key, begun: _Store) -> LocalUpload:
-        record = partial(self._record_presence, begun.repository, key)
+        record = partial(self._log.came, begun.repository, key)
         return LocalUpload(self._disk, key, begun.receiving, begun.equivalents, record)
 
     async def store_present(
@@ -275,7 +274,7 @@ class LocalRemote(Remote):
             self._disk.still_there()
             return StoreResult(False, error="the content is not there")
         self._check_writable()
-        stored = self._record_presence(repository, key)
+        stored = self._log.came(repository, key)
         return StoreResult(stored, error="" if stored else REMOVED_MEANWHILE)
 
     # Removing
@@ -284,9 +283,7 @@ class LocalRemote(Remote):
         self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
     ) -> RemoveResult:
         try:
-            trashbin = await self._disk.call(partial(self._trashbin, key))
-            if trashbin is not None:
-                await self._copy_to_trash(key, trashbin, caller)
+            await self._trash.keep(key, self, caller)
             return await self._disk.call(partial(self._remove, key, before), writing=True)
         except ContentLocked as error:
             return RemoveResult(False, error=str(error))
@@ -299,7 +296,7 @@ class LocalRemote(Remote):
         self._check_writable()
         if not objects.present(key):
             self._disk.still_there()
-            self._record_absence(repository, key)
+            self._log.found_absent(repository, key)
             return RemoveResult(True)
         try:
             with objects.lock_removal(key) as lock:
@@ -307,33 +304,11 @@ class LocalRemote(Remote):
                 if before is not None and int(monotonic()) >= before:
                     return RemoveResult(False, error=_TOO_LATE)
                 lock.remove()
-                self._record(repository, key, False)
+                self._log.went(repository, key)
         except ContentAbsent:
             self._disk.still_there()
-            self._record_absence(repository, key)
+            self._log.found_absent(repository, key)
         return RemoveResult(True)
-
-    def _trashbin(self, key: Key) -> str | None:
-        """Give the remote that must have the content before it is removed here."""
-        repository = self._disk.repository()
-        name = repository.config.get("annex.trashbin")
-        return name if name and repository.objects.present(key) else None
-
-    async def _copy_to_trash(self, key: Key, name: str, caller: Caller) -> None:
-        trash = None if self._trash is None else self._trash(name)
-        if trash is None:
-            raise RemoteRefused(_NO_TRASH)
-        upload = await trash.begin_store(key, caller=caller)
-        if isinstance(upload, AlreadyPresent):
-            return
-        async with upload, self.retrieve(key, upload.offset) as content:
-            result = await upload.store(content)
-        if not result.stored:
-            raise RemoteRefused(f'cannot store in annex.trashbin "{name}": {result.error}')
-        uuid = trash.info.uuid
-        await self._disk.call(
-            lambda: self._disk.repository().logs.set_location(key, uuid, True), writing=True
-        )
 
     # Time and locks
 
@@ -370,40 +345,9 @@ class LocalRemote(Remote):
             self._disk.still_there()
             raise RemoteRefused(str(error)) from error
 
-    # The location log
-
     async def commit(self) -> None:
         """Commit the journal to the git-annex branch. Nothing happens when it is empty."""
         await self._disk.call(lambda: self._disk.repository().branch.commit(), writing=True)
-
-    def _record_presence(self, repository: Repository, key: Key) -> bool:
-        """Record that the key is here; tell whether that is still so.
-
-        Who removes a content records that after it is gone. So what is there after this was
-        recorded is recorded rightly; what is not was removed by somebody at the same time.
-        """
-        self._record(repository, key, True)
-        if repository.objects.path(key) is not None:
-            return True
-        self._disk.still_there()
-        self._record(repository, key, False)
-        return False
-
-    def _record(self, repository: Repository, key: Key, present: bool) -> None:
-        repository.logs.set_location(key, self._info.uuid, present)
-        self._changed(repository)
-
-    def _record_absence(self, repository: Repository, key: Key) -> None:
-        """Correct a log that says that the key is here; there is no need to make one."""
-        repository.refresh()
-        if self._info.uuid in repository.logs.locations(key, raw=True):
-            self._record(repository, key, False)
-
-    def _changed(self, repository: Repository) -> None:
-        if self._hook is not None:
-            self._hook.trigger(repository)
-        if self._on_log_change is not None:
-            self._on_log_change()
 
     def _check_writable(self) -> None:
         if self._info.read_only:

@@ -1,4 +1,4 @@
-"""A repository on this machine as a remote: records, locks, and giving up."""
+"""A repository on this machine as a remote: transfers, locks, and giving up."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from shoal.errors import (
 from shoal.remotes.base import AlreadyPresent, Caller, Remote
 from shoal.remotes.content import Chunk, Content, StreamContent
 from shoal.remotes.local import LocalRemote
-from shoal.values.key import Key
 from shoal.values.uuid import UUID
 from tests.support.annexrepo import HERE, THERE, descriptors, git, key_of, make_annex
 from tests.support.localnode import VERBS, Node, call, lock
 from tests.support.loop import in_loop
-from tests.support.memory_remote import MemoryRemote, content_from
+from tests.support.memory_remote import content_from
 from tests.support.wait import wait_until
 from tests.unit.remotes.contract import (
     CALLER,
@@ -80,49 +79,7 @@ def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
 
 
-# What is recorded
-
-
-@in_loop
-async def test_changes_are_logged_before_they_are_answered(node: Node) -> None:
-    """In the journal; then the owner is told, and has it committed."""
-    key = await put(node.remote, SMALL)
-    assert node.log(key) == f"1 {HERE}"
-    assert node.changes == 1
-    await node.remote.commit()
-    assert node.files("journal") == []
-    assert "1 " + HERE in git(node.path, "show", f"git-annex:{_log_path(node, key)}")
-    await node.remote.remove(key, caller=CALLER)
-    assert node.log(key) == f"0 {HERE}"
-    assert node.changes == 2
-    await node.remote.aclose()
-
-
-def _log_path(node: Node, key: Key) -> str:
-    listed = git(node.path, "ls-tree", "-r", "--name-only", "git-annex").split()
-    return next(path for path in listed if str(key) in path)
-
-
-@in_loop
-async def test_no_log_is_made_for_what_never_was_there(node: Node) -> None:
-    """But one that says that it is here is corrected."""
-    key = key_of(SMALL)
-    assert (await node.remote.remove(key, caller=CALLER)).removed
-    assert node.log(key) == ""
-    node.repository.logs.set_location(key, HERE, True)
-    assert (await node.remote.remove(key, caller=CALLER)).removed
-    assert node.log(key) == f"0 {HERE}"
-    await node.remote.aclose()
-
-
-@in_loop
-async def test_a_private_repository_says_nothing_in_public(tmp_path: Path) -> None:
-    """annex.private: the log is in the private journal."""
-    node = Node(tmp_path, {"annex.private": "true"})
-    await put(node.remote, SMALL)
-    assert node.files("journal") == []
-    assert len(node.files("journal-private")) == 1
-    await node.remote.aclose()
+# Transfers
 
 
 @in_loop
@@ -147,25 +104,6 @@ async def test_failed_transfers_are_left_for_the_user(node: Node) -> None:
             raise ConnectionError
     await node.remote.aclose()
     assert node.files("transfer") == [f"failed/upload/{THERE}/{key}"]
-
-
-@in_loop
-async def test_the_hook_runs_after_changes(tmp_path: Path) -> None:
-    """hooks/annex-content, for a repository that is served by the shell."""
-    node = Node(tmp_path)
-    hook = node.path / "hooks" / "annex-content"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\npwd >> {tmp_path}/ran\n")
-    hook.chmod(0o755)
-    remote = LocalRemote(str(node.path), HERE, content_hook=True)
-    key = await put(remote, SMALL)
-    await remote.aclose()
-    assert (tmp_path / "ran").read_text() == f"{node.path}\n"
-    remote = LocalRemote(str(node.path), HERE, content_hook=True)
-    await read(remote, key)
-    await remote.aclose()
-    assert (tmp_path / "ran").read_text() == f"{node.path}\n"
-    await node.remote.aclose()
 
 
 # Others at the same time
@@ -209,24 +147,6 @@ async def test_a_lock_outlives_a_process_by_ten_minutes(node: Node) -> None:
         with pytest.raises(RemoteRefused, match="content is locked"):
             await lock(node.remote, key)
         assert await node.remote.check_present(key, caller=CALLER)
-    await node.remote.aclose()
-
-
-@in_loop
-async def test_content_goes_to_the_trash_first(tmp_path: Path) -> None:
-    """annex.trashbin; without the remote that it names nothing is removed."""
-    node = Node(tmp_path, {"annex.trashbin": "bin"})
-    key = await put(node.remote, SMALL)
-    with pytest.raises(RemoteRefused, match=r"annex\.trashbin"):
-        await node.remote.remove(key, caller=CALLER)
-    trash = MemoryRemote(uuid=THERE)
-    remote = LocalRemote(str(node.path), HERE, trash={"bin": trash}.get)
-    assert await remote.check_present(key, caller=CALLER)
-    assert (await remote.remove(key, caller=CALLER)).removed
-    assert trash.objects[key] == SMALL
-    assert node.log(key) == f"0 {HERE}, 1 {THERE}"
-    assert (await remote.remove(key, caller=CALLER)).removed
-    await remote.aclose()
     await node.remote.aclose()
 
 
