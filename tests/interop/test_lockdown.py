@@ -102,7 +102,10 @@ def test_only_allowed_signers_count(world: World, gateway: Gateway) -> None:
     mallory.sign(client)
     assert _push(world, client).returncode != 0  # nobody is allowed
     admin.allow_in(gateway.path)
-    assert _push(world, client).returncode != 0
+    refused = _push(world, client)
+    signed = world.git(client, "rev-parse", "--short=10", "git-annex")
+    assert refused.returncode != 0
+    assert f"and the signature of {signed} is by none that counts" in refused.stderr
     admin.sign(client)
     world.annex(client, "numcopies", "2")
     assert _push(world, client).returncode != 0  # that is not what was signed

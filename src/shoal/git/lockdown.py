@@ -32,8 +32,18 @@ _Logs = Mapping[str, bytes]
 
 
 def is_locked(repository: Repository) -> bool:
-    """Tell whether pushes and merges are to be judged."""
-    return repository.config.get_bool(SETTING, False)
+    """Tell whether pushes and merges are to be judged. A value that says neither yes nor no
+    counts as yes: it must not leave open what somebody meant to lock."""
+    config = repository.config
+    return config.get(SETTING) is not None and config.find_bool(SETTING) is not False
+
+
+def warnings_about(repository: Repository) -> list[str]:
+    """Say what is wrong with the setting."""
+    value = repository.config.get(SETTING)
+    if value is None or repository.config.find_bool(SETTING) is not None:
+        return []
+    return [f"{SETTING} is {value!r}, which is neither true nor false; it counts as true."]
 
 
 def may_be_merged(ref: str) -> bool:
@@ -59,6 +69,7 @@ class Lockdown:
         journal = repository.branch.journal
         self._here = {path: journal.read(path) or self._committed[path] for path in PATHS}
         self._scope = self._find_scope()
+        self._rejected: list[str] = []  # commits whose signatures git does not accept
 
     def close(self) -> None:
         self._cat_file.close()
@@ -73,6 +84,7 @@ class Lockdown:
         commit = out.decode().strip()
         theirs = self._logs_of(commit)
         changes = self._changes(ref, theirs)
+        self._rejected = []
         if not changes or any(self._vouches(ref, one, theirs) for one in self._signed(commit)):
             return None
         return self._sentence(ref, changes)
@@ -100,8 +112,12 @@ class Lockdown:
             some = commits[start : start + _AT_ONCE]
             for sha, found in zip(some, self._cat_file.read_many(some), strict=True):
                 head = b"" if found is None else found.content.partition(b"\n\n")[0]
-                if _SSH_SIGNATURE in head and not self._git.ask("verify-commit", sha.decode())[0]:
+                if _SSH_SIGNATURE not in head:
+                    continue
+                if self._git.ask("verify-commit", sha.decode())[0] == 0:
                     yield sha.decode()
+                else:
+                    self._rejected.append(sha.decode())
 
     def _merged(self, theirs: _Logs) -> dict[str, bytes]:
         return {path: union_merge(self._here[path], theirs[path]) for path in PATHS}
@@ -134,9 +150,15 @@ class Lockdown:
         if len(changes) > _SHOWN:
             shown.append(f"{len(changes) - _SHOWN} more")
         text = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-        return (
+        needed = (
             f"{describe(ref)} changes {text}; with {SETTING} this needs a commit signed by a "
             "key in gpg.ssh.allowedSignersFile"
+        )
+        if not self._rejected:
+            return needed
+        return (
+            f"{needed}, and the signature of {self._rejected[0][:10]} is by none that counts there "
+            "now (git verify-commit tells why)"
         )
 
     def _of(self, change: Change) -> str:

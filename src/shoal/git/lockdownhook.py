@@ -12,7 +12,7 @@ import shlex
 import shutil
 from typing import TYPE_CHECKING
 
-from shoal.git.lockdown import is_locked
+from shoal.git.lockdown import is_locked, warnings_about
 
 if TYPE_CHECKING:
     from shoal.git.repository import Repository
@@ -28,18 +28,19 @@ if test -x "$0.own"; then printf '%s\\n' "$pushed" | "$0.own"; fi
 
 
 def install(repository: Repository) -> list[str]:
-    """Write the hook if configuration is to be locked; say what was done.
+    """Write the hook if configuration is to be locked; say what was done, and is wrong.
 
     Raises OSError when the hook cannot be written.
     """
     if not is_locked(repository):
         return []
+    warnings = warnings_about(repository)
     found = repository.git.line("rev-parse", "--git-path", f"hooks/{_NAME}")
     path = os.path.join(repository.path, found)  # core.hooksPath counts
     script = _SCRIPT.format(mark=_MARK, shoal=shlex.quote(shutil.which("shoal") or "shoal"))
     present = _read(path)
     if present == script and os.access(path, os.X_OK):
-        return []
+        return warnings
     kept = []
     if present is not None and _MARK not in present:
         _keep(path)
@@ -50,7 +51,8 @@ def install(repository: Repository) -> list[str]:
         file.write(script)
     os.chmod(new, os.stat(new).st_mode | 0o111)
     os.rename(new, path)
-    return [f"Installed the {_NAME} hook that keeps cluster configuration locked.", *kept]
+    done = f"Installed the {_NAME} hook that keeps cluster configuration locked."
+    return [*warnings, done, *kept]
 
 
 def _keep(path: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.git.lockdown import Lockdown, may_be_merged
+from shoal.git.lockdown import Lockdown, is_locked, may_be_merged
 from shoal.git.lockdownhook import install
 from shoal.git.repository import Repository
 from tests.support.gitrepo import BRANCH, HERE, git, make_repository, on_branch, put_on_branch, to
@@ -138,3 +138,23 @@ def test_no_hook_without_the_setting(repository: Repository) -> None:
     repository.refresh_config()
     assert install(repository) == []
     assert not (Path(repository.path) / "hooks" / "pre-receive").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "locked"), [("yes", True), ("ture", True), ("0", False), ("", False)]
+)
+def test_a_value_that_makes_no_sense_leaves_nothing_open(
+    repository: Repository, value: str, locked: bool
+) -> None:
+    git(Path(repository.path), "config", "annex.cluster-lockdown", value)
+    repository.refresh_config()
+    assert is_locked(repository) is locked
+    said = [text for text in install(repository) if "neither true nor false" in text]
+    assert len(said) == (value == "ture")
+    assert install(repository) == said  # also when the hook is there
+
+
+def test_not_set_is_not_locked(repository: Repository) -> None:
+    git(Path(repository.path), "config", "--unset", "annex.cluster-lockdown")
+    repository.refresh_config()
+    assert not is_locked(repository)
