@@ -122,6 +122,18 @@ def test_a_dead_node_is_no_node(pair: Pair) -> None:
     assert "Added node n2 to cluster: mycluster" in pair.compare("updatecluster").lines
 
 
+def test_a_node_that_became_another_repository(pair: Pair) -> None:
+    """What is at the path of a remote is the node, whatever was there before; unless nothing is."""
+    pair.compare("updatecluster")
+    for name in ("n1", "n2", "n3"):
+        (pair.world.root / name).rename(pair.world.root / f"{name}.old")
+    pair.world.make("n2", bare=True)
+    pair.world.run("git", "init", "-q", pair.world.root / "n3")
+    lines = pair.compare("updatecluster").lines
+    assert "Added node n2 to cluster: mycluster" in lines
+    assert not any(line.startswith("Removed node n1") for line in lines)
+
+
 def test_nodes_of_another_gateway(pair: Pair) -> None:
     """What another gateway publishes stays, and is published again under its names."""
     pair.compare("updatecluster")

@@ -70,7 +70,7 @@ def extend_cluster(repository: Repository, gateway: str, name: str) -> None:
 
     Raises NoSuchRemote when either of them is not a remote here.
     """
-    learn_uuids(repository)
+    learn_uuids(repository, again=True)
     remotes = {remote.name: remote for remote in remotes_of(repository)}
     cluster = remotes.get(f"{gateway}-{name}")
     if cluster is None or cluster.uuid is None or not is_cluster_uuid(cluster.uuid):
@@ -84,7 +84,7 @@ def extend_cluster(repository: Repository, gateway: str, name: str) -> None:
 
 def update_cluster(repository: Repository) -> Report:
     """Publish which remotes are nodes of this repository's clusters, and proxy for them."""
-    report = Report(warnings=learn_uuids(repository))
+    report = Report(warnings=learn_uuids(repository, again=True))
     remotes = remotes_of(repository)
     recorded = repository.logs.clusters()
     usable = [
@@ -113,7 +113,7 @@ def update_cluster(repository: Repository) -> Report:
 
 def update_proxy(repository: Repository) -> Report:
     """Publish which remotes this repository proxies for, and its clusters."""
-    report = Report(warnings=learn_uuids(repository))
+    report = Report(warnings=learn_uuids(repository, again=True))
     new = _to_publish(repository, remotes_of(repository), report)
     old = set(repository.logs.proxies(repository.uuid))
     if new == old:

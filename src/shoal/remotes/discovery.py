@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0  # seconds
 
 
-def learn_uuids(repository: Repository) -> list[str]:
+def learn_uuids(repository: Repository, *, again: bool = False) -> list[str]:
     """Find out the UUIDs of git remotes that are not known yet, and put them into git config.
+    `again`: also which repositories are at paths now, where others were before.
 
     A repository at a path is looked at; a http(s) server is asked for its `config`, which may
     also tell an annex+http URL. A server that does not answer is ignored from now on
@@ -38,12 +39,14 @@ def learn_uuids(repository: Repository) -> list[str]:
     """
     warnings: list[str] = []
     for settings in configured_remotes(repository.config, repository.path):
-        if settings.uuid is not None or settings.ignore or settings.kind is Kind.SPECIAL:
+        if settings.ignore or settings.kind is Kind.SPECIAL:
             continue
         path = local_path(settings.git_url, repository.path)
+        if settings.uuid is not None and (path is None or not again):
+            continue
         if path is not None:
             uuid = uuid_at(path)
-            if uuid is not None:
+            if uuid is not None and uuid != settings.uuid:
                 repository.config.set(f"remote.{settings.name}.annex-uuid", uuid)
         elif settings.git_url.startswith(("http://", "https://")):
             warnings += _learn_from_server(repository, settings)
