@@ -74,9 +74,12 @@ class Network:
         self.directory.mkdir()
         text = _TRANSPORT.format(python=sys.executable, net=str(self.directory))
         _script(programs / "git-annex-p2p-test", text)
-        # The real program goes by its name; with this one git reaches p2p-annex:: urls.
-        _script(programs / "git-remote-p2p-annex", _GIT_HELPER.format(python=sys.executable))
         self.monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    def use_git_helper_of_git_annex(self) -> None:
+        """Let git reach p2p-annex:: urls with the real program, which goes by its name."""
+        helper = self.world.root / "bin" / "git-remote-p2p-annex"
+        _script(helper, _GIT_HELPER.format(python=sys.executable))
 
     def enable(self, repo: Path, program: str = "git-annex") -> str:
         """Enable the network in `repo`; give an address for peers, with its token."""

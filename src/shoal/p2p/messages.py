@@ -81,15 +81,17 @@ class _WithUUIDs:
 class Auth:
     """A client on a socket shows its token. Answer: AuthSuccess or AuthFailure."""
 
-    client: UUID
+    client: UUID  # empty when it has none: git in a repository without an annex
     token: bytes  # lower case letters and digits; never shown by repr()
 
     @classmethod
     def parse(cls, rest: bytes) -> Auth:
-        client, token = [*_SPACE.split(rest, 1), b""][:2]
+        client, *words = _SPACE.split(rest, 1)
+        token = words[0] if words else b""
         if not _TOKEN.fullmatch(token.lower()):
             raise ValueError("a token has letters and digits only")
-        return cls(parse_uuid(client), token.lower())
+        has_none = words and not client
+        return cls(UUID("") if has_none else parse_uuid(client), token.lower())
 
     def __bytes__(self) -> bytes:
         return b"AUTH %s %s\n" % (uuid_bytes(self.client), self.token)

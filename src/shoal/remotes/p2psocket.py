@@ -8,16 +8,18 @@ who knows a token. Source: git-annex's design page of generic P2P transports.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ConfigError, RemoteProtocolError, RemoteUnavailable
 from shoal.git.diskreserve import reserve_of
 from shoal.git.p2pcreds import P2PCredentials
-from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess
-from shoal.p2p.receiver import Receiver
+from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess, Data, Message, Unknown
+from shoal.p2p.receiver import Chunk, Receiver
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, kept_of
 from shoal.remotes.p2pstream import P2PStreamRemote
@@ -105,6 +107,57 @@ async def _why(address: P2PAddress, stream: FdStream) -> str:
     return "it ended the connection before the session began"
 
 
+class Peer:
+    """A connection to a peer, for what is no session of a P2PConnection."""
+
+    def __init__(self, stream: FdStream) -> None:
+        self._stream = stream
+        self._receiver = Receiver()
+
+    async def send(self, *pieces: bytes) -> None:
+        """Send bytes. Raises ConnectionError when the peer has gone."""
+        for piece in pieces:
+            await self._stream.send(piece)
+
+    async def event(self) -> Message | Unknown | Chunk | None:
+        """Wait for a message, or for bytes that follow a Data; None when nothing more will come.
+
+        Raises RemoteProtocolError.
+        """
+        while (event := self._receiver.next_event()) is None:
+            data = await self._stream.receive()
+            if not data:
+                return None
+            self._receiver.feed(data)
+        if isinstance(event, Data):
+            self._receiver.expect_payload(event.length)
+        return event
+
+
+@contextlib.asynccontextmanager
+async def introduced(
+    address: P2PAddress, client: UUID, token: str, tor_proxy: tuple[str, int] = TOR_PROXY
+) -> AsyncIterator[tuple[Peer, UUID | None]]:
+    """Connect to the peer at `address` and show it a token. Gives also which repository it is,
+    None when it refuses the token.
+
+    Raises RemoteUnavailable, also when the connection breaks while it is used.
+    """
+    name = str(address)
+    stream = await connect(address, name, tor_proxy)
+    async with stream:
+        peer = Peer(stream)
+        try:
+            await peer.send(bytes(Auth(client, os.fsencode(token))))
+            answer = await peer.event()
+            if isinstance(answer, AuthSuccess | AuthFailure):
+                yield peer, answer.server if isinstance(answer, AuthSuccess) else None
+                return
+        except (ConnectionError, RemoteProtocolError) as error:
+            raise RemoteUnavailable(name, str(error)) from error
+    raise RemoteUnavailable(name, await _why(address, stream))
+
+
 async def ask_who(
     address: P2PAddress, client: UUID, token: str, tor_proxy: tuple[str, int] = TOR_PROXY
 ) -> UUID | None:
@@ -112,24 +165,8 @@ async def ask_who(
 
     Raises RemoteUnavailable.
     """
-    name = str(address)
-    stream = await connect(address, name, tor_proxy)
-    receiver = Receiver()
-    async with stream:
-        try:
-            await stream.send(bytes(Auth(client, os.fsencode(token))))
-            while (answer := receiver.next_event()) is None:
-                data = await stream.receive()
-                if not data:
-                    break
-                receiver.feed(data)
-        except (ConnectionError, RemoteProtocolError) as error:
-            raise RemoteUnavailable(name, str(error)) from error
-    if isinstance(answer, AuthSuccess):
-        return answer.server
-    if isinstance(answer, AuthFailure):
-        return None
-    raise RemoteUnavailable(name, await _why(address, stream))
+    async with introduced(address, client, token, tor_proxy) as (_, server):
+        return server
 
 
 def p2p_remote(

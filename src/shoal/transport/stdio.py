@@ -174,6 +174,17 @@ class FdStream(ByteStream):
             loop.remove_writer(self._write_fd)
         self._shared = time.monotonic()
 
+    async def unheard(self) -> None:
+        """Wait until nobody can receive any more what is sent: then a pipe, and only then, looks
+        as if it could be read at the end that is written to."""
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._write_fd, _wake, gone)
+        try:
+            await gone
+        finally:
+            loop.remove_reader(self._write_fd)
+
     def end_sending(self) -> None:
         """Let the peer see that no more bytes will come. Receiving goes on."""
         if self._write_fd != self._read_fd:

@@ -47,6 +47,7 @@ KEY = Key.parse(b"WORM-s3-m1--a file")
 
 LINES: list[tuple[bytes, Message]] = [
     (b"AUTH u tok", Auth(UUID("u"), b"tok")),
+    (b"AUTH  tok", Auth(UUID(""), b"tok")),
     (b"AUTH-SUCCESS u", AuthSuccess(UUID("u"))),
     (b"AUTH-FAILURE", AuthFailure()),
     (b"VERSION 4", Version(4)),
