@@ -19,9 +19,11 @@ from shoal.p2p.messages import (
     Data,
     Error,
     Failure,
+    FailurePlus,
     Invalid,
     Message,
     Success,
+    SuccessPlus,
     Valid,
     Version,
 )
@@ -252,6 +254,29 @@ class P2PConnection:
     def unavailable(self, cause: object) -> RemoteUnavailable:
         """Give the error that says why the remote cannot be used."""
         return RemoteUnavailable(self._name, str(cause))
+
+    def unexpected(self, answer: Event) -> RemoteUnavailable:
+        """Give the error for an answer that says why there is none."""
+        said = answer.text if isinstance(answer, Error) else type(answer).__name__
+        return self.unavailable(f"it answered: {said}")
+
+    def outcome(self, answer: Event, do: str) -> tuple[bool, tuple[UUID, ...], str]:
+        """Read the answer to a request to `do` something with content: whether that was done,
+        which other repositories did it, and why it was not done."""
+        refused = f'remote "{self._name}" did not {do} it'
+        match answer:
+            case Success():
+                return True, (), ""
+            case SuccessPlus(uuids):
+                return True, uuids, ""
+            case Failure():
+                return False, (), refused
+            case FailurePlus(uuids):
+                return False, uuids, refused
+            case Error(text):
+                return False, (), f"{refused}: {text}"
+            case _:
+                raise self.unexpected(answer)
 
     async def aclose(self) -> None:
         """Close the connection. May be called twice."""

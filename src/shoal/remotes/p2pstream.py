@@ -13,11 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from shoal.errors import (
-    ContentMismatch,
     KeyNotPresent,
-    LocalProtocolError,
     RemoteRefused,
-    RemoteUnavailable,
     TransferInProgress,
 )
 from shoal.p2p.client import Event
@@ -26,10 +23,8 @@ from shoal.p2p.messages import (
     AlreadyHavePlus,
     CheckPresent,
     Data,
-    DataPresent,
     Error,
     Failure,
-    FailurePlus,
     Get,
     GetTimestamp,
     LockContent,
@@ -38,7 +33,6 @@ from shoal.p2p.messages import (
     Remove,
     RemoveBefore,
     Success,
-    SuccessPlus,
     Timestamp,
     UnlockContent,
 )
@@ -66,13 +60,12 @@ from shoal.remotes.content import (
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import KEPT, Bypass, Dial, P2PPool
 from shoal.remotes.p2pquick import QuickQuestions
-from shoal.remotes.spool import Reserve, usual_reserve, with_size
-from shoal.values.backend import checksum_in
+from shoal.remotes.p2pupload import P2PUpload
+from shoal.remotes.spool import Reserve, usual_reserve
 from shoal.values.key import Key
 from shoal.values.uuid import is_cluster_uuid
 
 _TIMED_REMOVAL = 3  # the protocol version that has GETTIMESTAMP and REMOVE-BEFORE
-_DATA_PRESENT = 4
 
 
 class P2PStreamRemote(Remote):
@@ -106,12 +99,7 @@ class P2PStreamRemote(Remote):
         await self._pool.aclose()
 
     def _connection(self, caller: Caller) -> AbstractAsyncContextManager[P2PConnection]:
-        return self._pool.connection(_bypass(caller), patiently=True)
-
-    def _unexpected(self, answer: Event) -> RemoteUnavailable:
-        """Give the error for an answer that says why there is none."""
-        said = answer.text if isinstance(answer, Error) else type(answer).__name__
-        return RemoteUnavailable(self._info.name, f"it answered: {said}")
+        return self._pool.connection(caller.bypass, patiently=True)
 
     async def check_present(self, key: Key, *, caller: Caller = NOBODY) -> bool:
         async with self._connection(caller) as connection:
@@ -120,7 +108,7 @@ class P2PStreamRemote(Remote):
     def present_soon(
         self, key: Key, tell: Callable[[bool | None], None], *, caller: Caller = NOBODY
     ) -> bool:
-        return self._quick.present(key, _bypass(caller), tell)
+        return self._quick.present(key, caller.bypass, tell)
 
     def read_soon(
         self,
@@ -133,13 +121,13 @@ class P2PStreamRemote(Remote):
     ) -> bool:
         if offset < 0 or key.size is None or key.size - offset > most:
             return False
-        return self._quick.read(Get(offset, b"", key), most, _bypass(caller), tell)
+        return self._quick.read(Get(offset, b"", key), most, caller.bypass, tell)
 
     async def _is_present(self, connection: P2PConnection, key: Key) -> bool:
         answer = await connection.ask(CheckPresent(key))
         if isinstance(answer, Success | Failure):
             return isinstance(answer, Success)
-        raise self._unexpected(answer)
+        raise connection.unexpected(answer)
 
     # Time, removal and locks
 
@@ -149,7 +137,7 @@ class P2PStreamRemote(Remote):
             answer = await connection.ask(GetTimestamp())
             if isinstance(answer, Timestamp):
                 return answer.time
-            raise self._unexpected(answer)
+            raise connection.unexpected(answer)
 
     def _require_clock(self, connection: P2PConnection) -> None:
         if connection.version < _TIMED_REMOVAL:
@@ -164,39 +152,29 @@ class P2PStreamRemote(Remote):
         try:
             async with self._connection(caller) as connection:
                 if before is None:
-                    return self._removed(await connection.ask(Remove(key)))
-                self._require_clock(connection)
-                if is_cluster_uuid(self._info.uuid):
-                    # The real gateway translates a time for its nodes by what their clocks and
-                    # its own said in the same session; else it passes it on as it is.
-                    await connection.ask(GetTimestamp())
-                return self._removed(await connection.ask(RemoveBefore(before, key)))
+                    answer = await connection.ask(Remove(key))
+                else:
+                    answer = await self._ask_in_time(connection, RemoveBefore(before, key))
+                return RemoveResult(*connection.outcome(answer, "remove"))
         except Ended:
             # So ends git-annex-shell when the content is locked. Only a look can tell.
             if await self.check_present(key, caller=caller):
                 return RemoveResult(False, error=f'remote "{self._info.name}" did not remove it')
             raise
 
-    def _removed(self, answer: Event) -> RemoveResult:
-        refused = f'remote "{self._info.name}" did not remove it'
-        match answer:
-            case Success():
-                return RemoveResult(True)
-            case SuccessPlus(uuids):
-                return RemoveResult(True, uuids)
-            case Failure():
-                return RemoveResult(False, error=refused)
-            case FailurePlus(uuids):
-                return RemoveResult(False, uuids, error=refused)
-            case Error(text):
-                return RemoveResult(False, error=f"{refused}: {text}")
-            case _:
-                raise self._unexpected(answer)
+    async def _ask_in_time(self, connection: P2PConnection, request: RemoveBefore) -> Event:
+        """Ask for a removal that is made before a time of the server's clock, or not at all."""
+        self._require_clock(connection)
+        if is_cluster_uuid(self._info.uuid):
+            # The real gateway translates a time for its nodes by what their clocks and its own
+            # said in the same session; else it passes it on as it is.
+            await connection.ask(GetTimestamp())
+        return await connection.ask(request)
 
     def lock_content(
         self, key: Key, *, caller: Caller = NOBODY
     ) -> AbstractAsyncContextManager[None]:
-        return self._locked(key, _bypass(caller))
+        return self._locked(key, caller.bypass)
 
     @asynccontextmanager
     async def _locked(self, key: Key, bypass: Bypass) -> AsyncIterator[None]:
@@ -238,15 +216,15 @@ class P2PStreamRemote(Remote):
     async def _retrieve(
         self, key: Key, offset: int, file: str, caller: Caller
     ) -> AsyncIterator[Content]:
-        lent = self._pool.connection(_bypass(caller), patiently=_is_small(key))
+        lent = self._pool.connection(caller.bypass, patiently=_is_small(key))
         async with lent as connection:
             answer = await connection.ask(Get(offset, _encoded(file), key))
             if isinstance(answer, Error):
                 if not await self._is_present(connection, key):
                     raise KeyNotPresent(self._info.name, str(key))
-                raise self._unexpected(answer)
+                raise connection.unexpected(answer)
             if not isinstance(answer, Data):
-                raise self._unexpected(answer)
+                raise connection.unexpected(answer)
             if answer.length == 0:
                 await self._check_empty(connection, key, offset)
                 yield MemoryContent(b"", offset)
@@ -272,9 +250,9 @@ class P2PStreamRemote(Remote):
     async def begin_store(
         self, key: Key, *, file: str = "", caller: Caller = NOBODY
     ) -> Upload | AlreadyPresent:
-        bypass = _bypass(caller)
+        bypass = caller.bypass
         connection = await self._pool.take(bypass, patiently=_is_small(key))
-        upload = _Upload(self, self._pool, connection, bypass, key)
+        upload = P2PUpload(key, connection, self._pool, bypass, self.reserve)
         try:
             answer = await connection.ask(Put(_encoded(file), key))
             if isinstance(answer, PutFrom):
@@ -295,7 +273,7 @@ class P2PStreamRemote(Remote):
                     raise busy
                 raise RemoteRefused(f'remote "{self._info.name}" does not take it: {text}')
             case _:
-                raise self._unexpected(answer)
+                raise connection.unexpected(answer)
 
     async def store_whole(
         self,
@@ -319,77 +297,9 @@ class P2PStreamRemote(Remote):
         upload = await self.begin_store(key, file=file, caller=caller)
         if isinstance(upload, AlreadyPresent):
             return StoreResult(True, upload.stored_in)
-        assert isinstance(upload, _Upload)
+        assert isinstance(upload, P2PUpload)
         async with upload:
             return await upload.store_present()
-
-    def stored(self, answer: Event) -> StoreResult:
-        """Read the answer to a payload."""
-        refused = f'remote "{self._info.name}" did not store it'
-        match answer:
-            case Success():
-                return StoreResult(True)
-            case SuccessPlus(uuids):
-                return StoreResult(True, uuids)
-            case Failure():
-                return StoreResult(False, error=refused)
-            case FailurePlus(uuids):
-                return StoreResult(False, uuids, error=refused)
-            case Error(text):
-                return StoreResult(False, error=f"{refused}: {text}")
-            case _:
-                raise self._unexpected(answer)
-
-
-class _Upload(Upload):
-    """A connection whose server waits for a payload from `offset` on."""
-
-    def __init__(
-        self,
-        remote: P2PStreamRemote,
-        pool: P2PPool,
-        connection: P2PConnection,
-        bypass: Bypass,
-        key: Key,
-    ) -> None:
-        self._remote = remote
-        self._pool = pool
-        self._connection: P2PConnection | None = connection
-        self._bypass = bypass
-        self._key = key
-        self.offset = 0
-        # Who can say that the content is not vouched for leaves it to the server to verify it.
-        self.uses_digest = connection.version == 0 or checksum_in(key) is None
-
-    async def store(self, content: Content) -> StoreResult:
-        connection = self._connection
-        if connection is None or content.offset != self.offset:
-            raise LocalProtocolError("store() for a second time, or from another offset")
-        size = self._key.size
-        known = None if size is None else max(0, size - self.offset)
-        try:
-            async with with_size(content, known, self._remote.reserve) as (sized, length):
-                checkable = checksum_in(self._key) is not None
-                answer = await connection.send_payload(sized, length, checkable=checkable)
-        except ContentMismatch as error:
-            return StoreResult(False, error=str(error))
-        finally:
-            await self.aclose()
-        return self._remote.stored(answer)
-
-    async def store_present(self) -> StoreResult:
-        connection = self._connection
-        assert connection is not None
-        if connection.version < _DATA_PRESENT:
-            return StoreResult(False, error="the remote cannot look for content on its disk")
-        return self._remote.stored(await connection.ask(DataPresent()))
-
-    async def aclose(self) -> None:
-        """Give the connection back. Where the server still waits for a payload it is closed:
-        that is how every server understands that none will come."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await self._pool.give_back(connection, self._bypass)
 
 
 class _Download(Content):
@@ -436,10 +346,6 @@ async def _keep_locked(connection: P2PConnection) -> None:
 def _is_small(key: Key) -> bool:
     """Tell whether the content goes by in no time."""
     return key.size is not None and key.size <= SMALL
-
-
-def _bypass(caller: Caller) -> Bypass:
-    return caller.bypass
 
 
 def _encoded(file: str) -> bytes:
