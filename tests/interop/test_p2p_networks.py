@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from shoal.git.p2pcreds import TOKEN_VARIABLE
 from tests.support.gateway import make_gateway
 from tests.support.p2p_network import Network, daemons_of, takes_connections
+from tests.support.raw_http import key_of
 from tests.support.wait import wait_until
 from tests.support.world import World
 
@@ -64,6 +67,26 @@ def test_every_action(world: World, network: Network, client: str, server: str) 
         act("move", "--from=peer", "f")
         assert holds(world, here, key)
         assert not holds(world, there, key)
+
+
+def test_an_upload_that_is_cut_off_is_given_up(world: World, network: Network) -> None:
+    """Without a sign that the client has gone. What came is kept, and nothing is locked."""
+    there = world.make("there")
+    world.git(there, "config", "shoal.client-stall-time", "0.2")
+    token = network.enable(there, "shoal").rpartition(":")[2]
+    key = key_of(DATA)
+
+    def asked(*words: bytes) -> bytes:
+        """Say something and nothing more; give all that comes until the peer leaves."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(network.directory / "there"))
+            peer.sendall(b"AUTH u %s\nVERSION 4\nPUT  %s\n" % (token.encode(), key.encode()))
+            peer.sendall(b"".join(words))
+            return b"".join(iter(partial(peer.recv, 1 << 16), b""))
+
+    with network.daemon(there):
+        assert asked(b"DATA %d\n" % len(DATA), DATA[:1_000_000]).endswith(b"PUT-FROM 0\n")
+        assert b"PUT-FROM 1000000\n" in asked(b"DATA 0\n")
 
 
 def test_git_itself(world: World, network: Network) -> None:

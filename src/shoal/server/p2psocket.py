@@ -12,8 +12,10 @@ from shoal.errors import ShoalError
 from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess
 from shoal.p2p.server import End, ServerSession
 from shoal.remotes.base import Remote
+from shoal.remotes.spool import Reserve, usual_reserve
 from shoal.server.p2p_session import serve_p2p
 from shoal.server.p2pgit import GitService
+from shoal.server.patience import STALL
 from shoal.transport.stdio import FdStream
 from shoal.transport.stream import ByteStream
 from shoal.values.uuid import UUID
@@ -27,7 +29,7 @@ _NO_DESCRIPTORS = 1.0  # seconds until the next try when connections cannot be a
 class SocketServer:
     """Serves what `remote` gives to clients that know one of `tokens`, which are asked for
     again for each connection. `report` is told in one sentence of what failed; `git` makes
-    what serves git itself on one connection."""
+    what serves git itself on one connection. `reserve` and `stall`: see serve_p2p()."""
 
     def __init__(
         self,
@@ -36,6 +38,8 @@ class SocketServer:
         report: Callable[[str], None] = lambda text: None,
         *,
         git: Callable[[], GitService] | None = None,
+        reserve: Reserve = usual_reserve,
+        stall: float = STALL,
         served: int = _SERVED,
         waiting: int = _WAITING,
     ) -> None:
@@ -43,6 +47,8 @@ class SocketServer:
         self._tokens = tokens
         self._report = report
         self._git = git
+        self._reserve = reserve
+        self._stall = stall
         self._turn = asyncio.Semaphore(served)
         self._most = served + waiting
         self._clients: set[asyncio.Task[None]] = set()
@@ -94,7 +100,14 @@ class SocketServer:
     ) -> None:
         git = self._git() if self._git is not None else None
         await serve_p2p(
-            remote, stream, client=client, report=self._report, begun=(session, None), git=git
+            remote,
+            stream,
+            client=client,
+            report=self._report,
+            begun=(session, None),
+            git=git,
+            reserve=self._reserve,
+            stall=self._stall,
         )
 
 

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.errors import ShoalError
 from shoal.gateway.served import Served
+from shoal.git.diskreserve import reserve_of
 from shoal.git.p2pcreds import P2PCredentials
 from shoal.server.hiddenservice import Tor
 from shoal.server.p2pgit import GitService
 from shoal.server.p2psocket import SocketServer
+from shoal.server.patience import stall_of
 from shoal.values.p2paddress import NetAddress, P2PAddress
 
 if TYPE_CHECKING:
@@ -98,7 +100,9 @@ class RemoteDaemon:
 
         tokens = partial(self._credentials.allowed_tokens, address)
         git = partial(GitService, self._repository)
-        server = SocketServer(own, tokens, report, git=git)
+        reserve = partial(reserve_of, self._repository)
+        stall = stall_of(self._repository.config)
+        server = SocketServer(own, tokens, report, git=git, reserve=reserve, stall=stall)
         try:
             path = socket_path(self._repository, address)
             with open_socket(path) as listening:
