@@ -9,6 +9,7 @@ import asyncio
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shoal.errors import NotARepository, ShoalError
@@ -18,6 +19,7 @@ from shoal.remotes.settings import (
     Kind,
     RemoteSettings,
     configured_remotes,
+    is_ssh_url,
     local_path,
 )
 from shoal.values.uuid import UUID, parse_uuid
@@ -52,6 +54,9 @@ def learn_uuids(repository: Repository, *, again: bool = False) -> list[str]:
             warnings += _learn_from_server(repository, settings)
         elif settings.kind is Kind.SSH:
             warnings += _learn_over_ssh(repository, settings)
+        elif settings.kind is Kind.HTTP and is_ssh_url(settings.git_url):
+            git_server = replace(settings, kind=Kind.SSH, location=settings.git_url)
+            warnings += _learn_over_ssh(repository, git_server)
     return warnings
 
 

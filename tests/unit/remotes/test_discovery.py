@@ -13,6 +13,7 @@ import pytest
 
 from shoal.git.repository import Repository
 from shoal.remotes.discovery import learn_uuids, uuid_at
+from tests.support.fake_ssh import Ssh
 from tests.support.world import World
 
 UUID_THERE = "11111111-1111-4111-8111-111111111111"
@@ -78,6 +79,19 @@ def test_what_is_known_or_ignored_is_left_alone(world: World) -> None:
         world.git(here, "config", f"remote.{name}.{key}", value)
     known = {"remote.known.annex-uuid": "x", "remote.ignored.annex-ignore": "true"}
     assert learn(world, here) == ([], known)
+
+
+def test_a_server_with_an_annex_url_is_asked_over_ssh(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git-annex does: the P2P protocol over HTTP cannot be used without a UUID."""
+    Ssh(world, monkeypatch).install()
+    here = plain(world, "here", UUID_THERE.replace("1", "2"))
+    there = plain(world, "there", UUID_THERE)
+    world.git(here, "remote", "add", "there", f"ssh://server{there}")
+    url = {"remote.there.annexurl": "annex+http://localhost:1/git-annex/"}
+    world.git(here, "config", "remote.there.annexUrl", url["remote.there.annexurl"])
+    assert learn(world, here) == ([], {**url, "remote.there.annex-uuid": UUID_THERE})
 
 
 @pytest.mark.parametrize("annex_url", ["", "annex+http://example.org/git-annex/"])
