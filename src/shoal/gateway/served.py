@@ -103,7 +103,7 @@ class Glance:
             return True
         if repository.config.may_have_changed():
             return False
-        unchanged = repository.branch.seems_unchanged()
+        unchanged = repository.branch.changes.seems_unchanged()
         if unchanged is None:
             return now < self._glanced_until + meanwhile
         if unchanged:

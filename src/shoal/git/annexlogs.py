@@ -56,7 +56,7 @@ class AnnexLogs(NetworkLogs):
 
     def locations_of(self, keys: Sequence[Key]) -> list[frozenset[UUID]]:
         """As locations() for each of `keys`, but all logs that must be read are read at once."""
-        generation = self._branch.generation
+        generation = self._branch.changes.generation
         found = {key: kept for key in keys if (kept := self._locations.get(key)) is not None}
         missing = [key for key in keys if key not in found]
         logs = self._branch.read_many([self._path(key) for key in missing])
@@ -137,7 +137,7 @@ class AnnexLogs(NetworkLogs):
         return location.path(key, self._repository.branch_hash_levels)
 
     def _read_locations(self, key: Key) -> frozenset[UUID]:
-        generation = self._branch.generation
+        generation = self._branch.changes.generation
         present = location.present_uuids(self._branch.read(self._path(key)))
         self._keep_locations({key: present}, generation)
         return present
@@ -145,7 +145,7 @@ class AnnexLogs(NetworkLogs):
     def _keep_locations(self, read: Mapping[Key, frozenset[UUID]], generation: int) -> None:
         """Keep what was read of some logs, unless a log changed since `generation`."""
         with self._lock:
-            if generation == self._branch.generation:
+            if generation == self._branch.changes.generation:
                 if len(self._locations) + len(read) > _KEYS_KEPT:
                     self._locations.clear()
                 self._locations.update(read)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shoal.errors import ShoalError
-from shoal.git.freshness import Freshness
+from shoal.git.branchchanges import BranchChanges
 from shoal.git.journal import Journal, Signature, branch_path
 from shoal.git.journallock import JournalLock, Ready
 from shoal.git.refs import NAME, Refs, describe, read_status
@@ -35,17 +35,11 @@ if TYPE_CHECKING:
 Update = Callable[[bytes], bytes | None]
 """Gives the new content of a file for its present one (b"": there is none); None: no change."""
 
-Listener = Callable[[frozenset[str] | None], None]
-"""Is told which files may have changed; None: any. It must not call the branch."""
-
-_MANY = 10_000  # changed files that are not worth naming
-
 
 class AnnexBranch:
     """The git-annex branch of one repository. Thread-safe.
 
-    What read() gives is never older than the last refresh(). `generation` is a number that
-    grows whenever any content may have changed.
+    What read() gives is never older than the last refresh(). `changes` tells what changed.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -55,14 +49,17 @@ class AnnexBranch:
         self._trees = TreeReader(repository.cat_file)
         self.journal = self._journal("journal")
         self.private_journal = self._journal("journal-private")
-        self._freshness = Freshness((self.journal, self.private_journal))
-        self._known_tip: str | None = None
+        self.changes = BranchChanges(
+            repository.git,
+            self._refs,
+            self._trees,
+            (self.journal, self.private_journal),
+            self._lock,
+        )
         self._merged: dict[str, str] | None = None  # siblings that update() has dealt with
         self._refused: set[tuple[str, str]] = set()  # siblings that were warned of
         self._unmerged: tuple[str, ...] = ()  # those that cannot be merged: read-only
-        self._listeners: list[Listener] = []
         self._writing = JournalLock(repository)
-        self.generation = 0
         self.trouble: ShoalError | None = None
         """Why the last refresh() could not merge the siblings; None when it could."""
 
@@ -196,34 +193,19 @@ class AnnexBranch:
         it is recorded in private. `done` is called after something was written, before the
         lock is released. Tells whether anything was written.
         """
-        return self.change_many([(path, update)], regarding=regarding, done=done) > 0
-
-    def change_many(
-        self,
-        changes: Iterable[tuple[str, Update]],
-        *,
-        regarding: UUID | None = None,
-        done: Callable[[], None] | None = None,
-    ) -> int:
-        """Change many files while the journal is locked once; tell how many changed."""
         private = self._is_private(regarding)
         journal = self.private_journal if private else self.journal
-        written: set[str] = set()
         with self._writing.held():
-            try:
-                for path, update in changes:
-                    old = self._current(path, private=private)
-                    new = update(old)
-                    if new is not None and new != old:
-                        journal.write(path, new)
-                        written.add(path)
-                        self._writing.forget()
-            finally:
-                if written:
-                    self._announce(frozenset(written))
-            if written and done is not None:
+            old = self._current(path, private=private)
+            new = update(old)
+            if new is None or new == old:
+                return False
+            journal.write(path, new)
+            self._writing.forget()
+            self.changes.announce(frozenset((path,)))
+            if done is not None:
                 done()
-        return len(written)
+        return True
 
     def ready_to_change(self, path: str, *, regarding: UUID | None = None) -> Ready:
         """Hold the journal's lock and know what is in a file, so that this thread can change
@@ -257,18 +239,13 @@ class AnnexBranch:
         if self.journal.is_empty():
             return False
         if message is None:
-            message = self.commit_message("update")
+            message = self._repository.hooks.commit_message("update")
         with self.locked_index() as index:
             if not (names := self.journal.names()):
                 return False
             index.mending(lambda: self._commit_journal(index, names, message))
-        self.run_hook()
+        self._repository.hooks.branch_updated()
         return True
-
-    def autocommit(self) -> bool:
-        """As commit(), but not when the user wants to gather changes (annex.alwayscommit)."""
-        wanted = self._repository.config.get_bool("annex.alwayscommit", True)
-        return wanted and self.commit()
 
     def _commit_journal(self, index: BranchIndex, names: list[str], message: str) -> None:
         base = index.prepare()
@@ -276,11 +253,8 @@ class AnnexBranch:
         status = index.status()
         tip = index.commit(message)
         self.journal.remove(names)
-        with self._lock:
-            if index.parent == base == status == self._known_tip:
-                self._known_tip = tip  # nothing but what was in the journal
-                self._trees.follow(base, tip, map(branch_path, names))
-            self._notice(tip)
+        only_this = index.parent == base == status
+        self.changes.committed(tip, base if only_this else None, map(branch_path, names))
 
     def ensure_exists(self) -> str:
         """Make the branch if there is none, as origin's or empty; give its commit."""
@@ -289,18 +263,6 @@ class AnnexBranch:
             with self.locked_index() as index:
                 tip = index.prepare()
         return tip
-
-    def commit_message(self, default: str) -> str:
-        """Give the message for a commit of the branch: what the user configured, or `default`."""
-        hooks, config = self._repository.hooks, self._repository.config
-        found = hooks.output("commitmessage-annex", "annex.commitmessage-command")
-        if found is None:
-            found = config.get("annex.commitmessage")
-        return default if found is None else found.removesuffix("\n")
-
-    def run_hook(self) -> None:
-        """Run what the user wants to be run after the branch changed."""
-        self._repository.hooks.run("post-update-annex", "annex.post-update-command")
 
     # Freshness
 
@@ -342,7 +304,7 @@ class AnnexBranch:
             merging = Merging(repository, others)
             with self.locked_index() as index:
                 index.mending(lambda: merging.merge(index, self.journal, unmerged))
-            self.run_hook()
+            repository.hooks.branch_updated()
         self._settle(dict(others.refs), ())
         return bool(unmerged)
 
@@ -352,7 +314,7 @@ class AnnexBranch:
         New siblings are merged. When that is impossible, `trouble` says why, and what is
         known without them stays in use.
         """
-        before = self.generation
+        before = self.changes.generation
         if self._merged is None or self.siblings != self._merged:
             try:
                 self.update()
@@ -360,33 +322,8 @@ class AnnexBranch:
             except ShoalError as error:
                 self.trouble = error
                 self._settle(self.siblings, ())
-        self.notice()
-        return self.generation != before
-
-    def notice(self) -> None:
-        """As refresh(), but leave new siblings for later: merging them takes its time."""
-        with self._lock:
-            self._notice(self._refs.tip())
-            if (paths := self._freshness.changed_paths()) is None or paths:
-                self._announce(paths)
-
-    def seems_unchanged(self) -> bool | None:
-        """Tell whether the refs are surely as refresh() last saw them; None when another thread
-        is busy with the branch.
-
-        Waits for nobody and costs a few stat calls, so an event loop may call it. The journal
-        is not looked at.
-        """
-        if not self._lock.acquire(blocking=False):
-            return None
-        try:
-            return not self._refs.may_have_changed() and self._refs.tip() == self._known_tip
-        finally:
-            self._lock.release()
-
-    def on_change(self, listener: Listener) -> None:
-        """Have `listener` told whenever files may have changed."""
-        self._listeners.append(listener)
+        self.changes.notice()
+        return self.changes.generation != before
 
     def forget_known(self) -> None:
         """Take everything for changed: the configuration did."""
@@ -394,7 +331,7 @@ class AnnexBranch:
             self._merged = None
             self.journal = self._journal("journal")
             self.private_journal = self._journal("journal-private")
-            self._announce(None)
+            self.changes.announce(None)
 
     def _settle(self, siblings: dict[str, str], unmerged: tuple[str, ...]) -> None:
         """Remember that these siblings are dealt with."""
@@ -402,29 +339,8 @@ class AnnexBranch:
             self._merged = siblings
             if unmerged != self._unmerged:
                 self._unmerged = unmerged
-                self._announce(None)
-            self._notice(self._refs.tip())
-
-    def _notice(self, tip: str | None) -> None:
-        """Work out which files changed when the branch is somewhere else than before."""
-        known, self._known_tip = self._known_tip, tip
-        if tip == known:
-            return
-        if tip is None or known is None:
-            self._announce(None)
-            return
-        words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", known, tip)
-        status, out, _ = self._repository.git.without_index().ask(*words)
-        paths = [os.fsdecode(path) for path in out.split(b"\0") if path]
-        if status == 0:
-            self._trees.follow(known, tip, paths)
-        self._announce(frozenset(paths) if status == 0 and len(paths) <= _MANY else None)
-
-    def _announce(self, paths: frozenset[str] | None) -> None:
-        with self._lock:
-            self.generation += 1
-            for listener in self._listeners:
-                listener(paths)
+                self.changes.announce(None)
+            self.changes.moved_to(self._refs.tip())
 
     # Small things
 
@@ -466,16 +382,10 @@ class AnnexBranch:
 
         repository = self._repository
         with self._writing.held() as lock:
-            yield BranchIndex(
-                repository.git.with_environment(
-                    *lock.files, **repository.locker.child_environment()
-                ),
-                repository.annex_dir,
-                refs=self._refs,
-                cat_file=repository.cat_file,
-                config=repository.config,
-                othertmp=repository.othertmp,
+            git = repository.git.with_environment(
+                *lock.files, **repository.locker.child_environment()
             )
+            yield BranchIndex(repository, git, self._refs)
 
     def _journal(self, name: str) -> Journal:
         repository = self._repository

@@ -55,6 +55,18 @@ class Hooks:
             return None
         return done.stdout.decode("utf-8", "surrogateescape")
 
+    def commit_message(self, default: str) -> str:
+        """Give the message for a commit of the git-annex branch: what the user configured, or
+        `default`."""
+        found = self.output("commitmessage-annex", "annex.commitmessage-command")
+        if found is None:
+            found = self._config.get("annex.commitmessage")
+        return default if found is None else found.removesuffix("\n")
+
+    def branch_updated(self) -> None:
+        """Run what the user wants to be run after the git-annex branch changed."""
+        self.run("post-update-annex", "annex.post-update-command")
+
     def _command(self, name: str, key: str) -> list[str] | None:
         hook = os.path.join(self._hooks, name)
         if os.path.isfile(hook) and os.access(hook, os.X_OK):

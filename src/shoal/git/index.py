@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from shoal.errors import ShoalError
 from shoal.git.blobs import BlobWriter
-from shoal.git.config import GitConfig
 from shoal.git.journal import Journal, branch_path
-from shoal.git.othertmp import OtherTmp
-from shoal.git.process import CatFile, Git, GitError
+from shoal.git.process import Git, GitError
 from shoal.git.refs import BRANCH, Refs, read_status
 from shoal.logs.merge import union_merge
+
+if TYPE_CHECKING:
+    from shoal.git.repository import Repository
 
 _FEW = 32  # files that are cheaper to write one by one than to put into a pack
 _PAIRS = 256  # pairs of blobs that are in memory at once
@@ -55,25 +56,16 @@ class Difference:
 class BranchIndex:
     """The index, for as long as the journal's lock is held. `git` must inherit that lock."""
 
-    def __init__(
-        self,
-        git: Git,
-        annex_dir: str,
-        *,
-        refs: Refs,
-        cat_file: CatFile,
-        config: GitConfig,
-        othertmp: OtherTmp,
-    ) -> None:
-        self.path = os.path.join(annex_dir, "index")
+    def __init__(self, repository: Repository, git: Git, refs: Refs) -> None:
+        self.path = repository.annex_path("index")
         self._git = git.with_environment(GIT_INDEX_FILE=self.path).with_settings(*_PLAIN)
-        self._status_path = os.path.join(annex_dir, "index.lck")
+        self._status_path = repository.annex_path("index.lck")
         self._refs = refs
-        self._cat_file = cat_file
-        self._config = config
-        self._othertmp = othertmp
+        self._cat_file = repository.cat_file
+        self._config = repository.config
+        self._othertmp = repository.othertmp
         self.parent: str | None = None  # where the branch was before commit() moved it
-        self._hash_name = config.get("extensions.objectformat") or "sha1"
+        self._hash_name = self._config.get("extensions.objectformat") or "sha1"
 
     def prepare(self) -> str:
         """Make branch and index usable; give the commit that the branch is at."""

@@ -64,7 +64,7 @@ class NetworkLogs:
         self._kept: dict[str, object] = {}  # by file, or by what follows from several
         self.changes = 0
         """How often any log about repositories may have changed."""
-        self._branch.on_change(self._forget)
+        self._branch.changes.on_change(self._forget)
 
     # Repositories
 
@@ -299,10 +299,10 @@ class NetworkLogs:
             return cast(T, self._kept[name])
         except KeyError:
             pass
-        generation = self._branch.generation
+        generation = self._branch.changes.generation
         value = make()
         with self._lock:
-            if generation == self._branch.generation:
+            if generation == self._branch.changes.generation:
                 self._kept[name] = value
         return value
 

@@ -167,7 +167,7 @@ class RepoSizes:
             theirs = {(live.repo, live.key) for live in others} - self._reserved.keys()
         seen = self._shared.seen
         if theirs or seen != self._noticed:  # what was settled since then is in a log
-            self._repository.branch.notice()
+            self._repository.branch.changes.notice()
             self._noticed = seen
         for repo, key in theirs:
             if not self._has(repo, key):
@@ -214,7 +214,7 @@ class RepoSizes:
         reserved is noticed without fail, see live_sizes()."""
         began = time.monotonic()
         if began >= self._notice_at:
-            self._repository.branch.notice()
+            self._repository.branch.changes.notice()
             now = time.monotonic()
             self._notice_at = now + _NOTICE_SHARE * (now - began)
 

@@ -61,7 +61,7 @@ class SizeCount:
         self._everything: tuple[int, Sums] | None = None
         self._noticing = threading.Lock()  # for what follows; taken by announcements
         self._changed: set[str] | None = None  # None: any log of the journal
-        self._branch.on_change(self._notice)
+        self._branch.changes.on_change(self._notice)
 
     def sizes(self) -> Sums:
         """Give the bytes that each known repository has. The mapping is the caller's."""
@@ -178,7 +178,7 @@ class SizeCount:
 
     def _count_everything(self) -> Sums:
         """Count by reading all: there are versions of the branch that cannot be merged."""
-        generation = self._branch.generation
+        generation = self._branch.changes.generation
         if self._everything is not None and self._everything[0] == generation:
             return self._everything[1]
         sums: Sums = {}

@@ -40,8 +40,8 @@ def forget(repository: Repository, made: Collection[Transition]) -> None:
 
     with branch.locked_index() as index:
         index.mending(lambda: make(index))
-    branch.notice()
-    branch.run_hook()
+    branch.changes.notice()
+    repository.hooks.branch_updated()
 
 
 def make_transitions(

@@ -173,7 +173,7 @@ def test_a_glance_counts_longer_while_others_are_busy_with_the_branch(path: Path
     with CountingRepository.open(path) as repository:
         glance = Glance(repository, lambda: now)
         _settle(repository, glance)
-        repository.branch.on_change(ask)
+        repository.branch.changes.on_change(ask)
         repository.branch.change("x.log", lambda old: b"text\n")
     assert found == [False, True, False, True, False, False]
 

@@ -1,4 +1,4 @@
-"""The git-annex branch of one repository: journal, commits, freshness, scanning."""
+"""The git-annex branch of one repository: journal, commits, scanning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,9 +121,8 @@ def test_without_a_user_the_login_name_commits(
 def test_thousands_of_files_are_committed_at_once(repo: Repository, path: Path) -> None:
     names = [f"{i:03x}/{i:03x}/MD5-s{i}--a_b.log" for i in range(3000)]
     contents = {name: b"%d\n" % i for i, name in enumerate(names)}
-    assert (
-        repo.branch.change_many((name, to(content)) for name, content in contents.items()) == 3000
-    )
+    for name, content in contents.items():
+        _set(repo, name, content)
     assert repo.branch.commit()
     assert repo.branch.journal.is_empty()
     assert dict(repo.branch.scan()) == contents
@@ -139,7 +137,8 @@ def test_many_files_make_no_ref_and_remove_what_a_killed_process_left(
     put_on_branch(
         path, {'"odd\\ "name': "1\n", "aaa/bbb/c.log": "1\n"}, ref="refs/shoal/never-made"
     )
-    repo.branch.change_many((f'{i:03x}/"x\\{i}".log', to(b"%d\n" % i)) for i in range(60))
+    for i in range(60):
+        _set(repo, f'{i:03x}/"x\\{i}".log', b"%d\n" % i)
     repo.branch.change('"odd\\ "name', to(b"2\n"))
     repo.branch.commit()
     assert git(path, "for-each-ref", "--format=%(refname)") == BRANCH
@@ -271,81 +270,6 @@ def test_private_remotes(repo: Repository) -> None:
         repo.config.set(f"remote.{key}", value)
     repo.refresh()
     assert repo.private_uuids == {"ua", "uc"}
-
-
-def test_refresh_notices_what_others_do(repo: Repository, path: Path) -> None:
-    other = Repository.open(path)
-    told: list[frozenset[str] | None] = []
-    _set(repo, LOG, b"1\n")
-    repo.branch.commit()
-    repo.refresh()
-    repo.branch.on_change(told.append)
-    generation = repo.branch.generation
-    assert not repo.branch.refresh()
-    _set(other, LOG, b"2\n")
-    assert repo.branch.refresh()
-    assert repo.branch.generation > generation
-    assert told == [frozenset({LOG})]
-    told.clear()
-    other.branch.commit()
-    assert repo.branch.refresh()
-    assert {path for one in told for path in one or ()} == {LOG}
-    told.clear()
-    put_on_branch(path, {LOG: "2\n", "uuid.log": "u\n"}, parents=(repo.branch.tip or "",))
-    assert repo.branch.refresh()
-    assert told == [frozenset({"uuid.log"})]
-
-
-def test_whether_refs_seem_unchanged_is_known_without_waiting(repo: Repository, path: Path) -> None:
-    _set(repo, LOG, b"1\n")
-    repo.branch.commit()
-    threading.Event().wait(0.05)  # until the times of what was just written count
-    repo.refresh()
-    assert repo.branch.seems_unchanged()
-    git(path, "update-ref", "refs/remotes/other/git-annex", repo.branch.tip or "")
-    assert not repo.branch.seems_unchanged()
-    threading.Event().wait(0.05)
-    repo.refresh()
-    assert repo.branch.seems_unchanged()
-    put_on_branch(path, {LOG: "2\n"}, parents=(repo.branch.tip or "",))
-    assert not repo.branch.seems_unchanged()
-
-
-def test_whether_refs_seem_unchanged_is_not_known_while_another_thread_is_busy(
-    repo: Repository,
-) -> None:
-    found: list[bool | None] = []
-
-    def ask(paths: frozenset[str] | None) -> None:  # this thread has the lock
-        with ThreadPoolExecutor(1) as other:
-            found.append(other.submit(repo.branch.seems_unchanged).result())
-
-    repo.branch.on_change(ask)
-    _set(repo, LOG, b"1\n")
-    assert found == [None]
-
-
-def test_own_commits_make_nothing_stale(repo: Repository) -> None:
-    _set(repo, LOG, b"1\n")
-    repo.branch.commit()
-    _set(repo, LOG, b"2\n")
-    told: list[frozenset[str] | None] = []
-    repo.branch.on_change(told.append)
-    repo.branch.commit()
-    assert told == []
-
-
-def test_a_settled_repository_is_refreshed_without_git(
-    repo: Repository, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _set(repo, LOG, b"1\n")
-    repo.branch.commit()
-    for directory in (*path.glob("refs/**/"), path / "config", path / "annex" / "journal"):
-        os.utime(directory, ns=(1, 1))
-    threading.Event().wait(0.05)  # the times of changes (ctime) cannot be set back
-    repo.refresh()
-    monkeypatch.setenv("PATH", "/nonexistent")
-    assert not repo.refresh()
 
 
 def test_scan_gives_each_file_once_with_the_journal_laid_over(repo: Repository, path: Path) -> None:

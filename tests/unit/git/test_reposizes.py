@@ -229,14 +229,14 @@ def test_the_journal_is_not_looked_through_for_each_decision(
     two: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[None] = []
-    notice = two.branch.notice
+    notice = two.branch.changes.notice
 
     def look() -> None:
         looks.append(None)
         notice()
 
     monkeypatch.setattr(reposizes, "_NOTICE_SHARE", 1e6)
-    monkeypatch.setattr(two.branch, "notice", look)
+    monkeypatch.setattr(two.branch.changes, "notice", look)
     for number in range(5):
         with two.sizes.deciding() as decision:
             key = Key.parse(b"SHA256E-s10--%d" % number)
