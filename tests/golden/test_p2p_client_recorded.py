@@ -12,7 +12,8 @@ import pytest
 
 from shoal.cli.shellwords import AnnexCommand, parse_words
 from shoal.p2p.client import ClientSession
-from shoal.p2p.messages import Data, Put, Unknown
+from shoal.p2p.messages import Data, Put
+from shoal.p2p.parsing import Unknown
 from shoal.p2p.receiver import Chunk, Receiver
 from shoal.p2p.server import End
 from shoal.values.uuid import UUID

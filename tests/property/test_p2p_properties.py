@@ -34,12 +34,11 @@ from shoal.p2p.messages import (
     Success,
     SuccessPlus,
     Timestamp,
-    Unknown,
     UnlockContent,
     Valid,
     Version,
-    parse_line,
 )
+from shoal.p2p.parsing import Unknown, parse_line
 from shoal.p2p.receiver import Chunk
 from shoal.p2p.server import Access, End, Event, PayloadEnd, ServerSession
 from shoal.p2phttp import codec

@@ -1,7 +1,8 @@
 """P2P protocol messages as data; nothing here reads, writes or waits.
 
 Wire form: VERB, fields split at one white space character each, LF. The last field keeps the
-rest of the line. `bytes(message)` is the line with its LF; parse_line() reads one.
+rest of the line. `bytes(message)` is the line with its LF; parsing.py reads one, with parse() of
+the message that it is.
 Source: git-annex's P2P protocol design page; bytes checked against git-annex 10.20261026
 (golden sessions in tests/fixtures/p2p).
 """
@@ -9,12 +10,11 @@ Source: git-annex's P2P protocol design page; bytes checked against git-annex 10
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import ClassVar, Self
 
+from shoal.p2p.fields import SPACE, read_count, read_integer
 from shoal.values.associated import escape_associated, parse_associated
 from shoal.values.key import Key
-from shoal.values.number import read_int
 from shoal.values.record import record
 from shoal.values.uuid import UUID, parse_uuid, uuid_bytes
 
@@ -23,12 +23,7 @@ MAX_LINE = 32 * 1024
 """A line this long, LF not counted, ends the connection."""
 SERVICES = (b"git-upload-pack", b"git-receive-pack")
 
-# White space as the real program sees it in a UTF-8 locale, one character per match.
-_SPACE = re.compile(
-    rb"[ \t\n\r\f\v]|\xc2\xa0|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
-)
 _TOKEN = re.compile(rb"[a-z0-9]*")
-_MAX_NUMBER = 2**63 - 1
 
 
 @record
@@ -71,7 +66,7 @@ class _WithUUIDs:
 
     @classmethod
     def parse(cls, rest: bytes) -> Self:
-        return cls(tuple(parse_uuid(word) for word in _SPACE.split(rest) if word))
+        return cls(tuple(parse_uuid(word) for word in SPACE.split(rest) if word))
 
     def __bytes__(self) -> bytes:
         return b" ".join([self.verb, *map(uuid_bytes, self.uuids)]) + b"\n"
@@ -86,7 +81,7 @@ class Auth:
 
     @classmethod
     def parse(cls, rest: bytes) -> Auth:
-        client, *words = _SPACE.split(rest, 1)
+        client, *words = SPACE.split(rest, 1)
         token = words[0] if words else b""
         if not _TOKEN.fullmatch(token.lower()):
             raise ValueError("a token has letters and digits only")
@@ -122,7 +117,7 @@ class Version:
 
     @classmethod
     def parse(cls, number: bytes) -> Version:
-        return cls(_count(number))
+        return cls(read_count(number))
 
     def __bytes__(self) -> bytes:
         return b"VERSION %d\n" % self.number
@@ -165,7 +160,7 @@ class RemoveBefore:
 
     @classmethod
     def parse(cls, time: bytes, key: bytes) -> RemoveBefore:
-        return cls(_integer(time), Key.parse(key))
+        return cls(read_integer(time), Key.parse(key))
 
     def __bytes__(self) -> bytes:
         return b"REMOVE-BEFORE %d %s\n" % (self.time, bytes(self.key))
@@ -179,7 +174,7 @@ class Timestamp:
 
     @classmethod
     def parse(cls, time: bytes) -> Timestamp:
-        return cls(_integer(time))
+        return cls(read_integer(time))
 
     def __bytes__(self) -> bytes:
         return b"TIMESTAMP %d\n" % self.time
@@ -196,7 +191,7 @@ class Get:
 
     @classmethod
     def parse(cls, offset: bytes, file: bytes, key: bytes) -> Get:
-        return cls(_count(offset), parse_associated(file), Key.parse(key))
+        return cls(read_count(offset), parse_associated(file), Key.parse(key))
 
     def __bytes__(self) -> bytes:
         return b"GET %d %s %s\n" % (self.offset, escape_associated(self.file), bytes(self.key))
@@ -225,7 +220,7 @@ class PutFrom:
 
     @classmethod
     def parse(cls, offset: bytes) -> PutFrom:
-        return cls(_count(offset))
+        return cls(read_count(offset))
 
     def __bytes__(self) -> bytes:
         return b"PUT-FROM %d\n" % self.offset
@@ -246,7 +241,7 @@ class Data:
 
     @classmethod
     def parse(cls, length: bytes) -> Data:
-        return cls(_count(length))
+        return cls(read_count(length))
 
     def __bytes__(self) -> bytes:
         return b"DATA %d\n" % self.length
@@ -290,7 +285,7 @@ class ConnectDone:
 
     @classmethod
     def parse(cls, code: bytes) -> ConnectDone:
-        return cls(_integer(code))
+        return cls(read_integer(code))
 
     def __bytes__(self) -> bytes:
         return b"CONNECTDONE %d\n" % self.code
@@ -304,7 +299,7 @@ class Changed:
 
     @classmethod
     def parse(cls, rest: bytes) -> Changed:
-        return cls(tuple(word for word in _SPACE.split(rest) if word))
+        return cls(tuple(word for word in SPACE.split(rest) if word))
 
     def __bytes__(self) -> bytes:
         return b" ".join([b"CHANGED", *self.objects]) + b"\n"
@@ -401,76 +396,3 @@ Message = (
     | AlreadyHave | AlreadyHavePlus | Data | DataPresent | Valid | Invalid | Success | Failure
     | SuccessPlus | FailurePlus | Connect | ConnectDone | NotifyChange | Changed | Error
 )  # fmt: skip
-
-
-@record
-class Unknown:
-    """A line that does not parse. Not an exception: a server answers it and goes on."""
-
-    line: bytes
-
-
-# The protocol at a glance: verb -> how many fields (0: the parser wants the rest as it is,
-# which may be empty), and what reads them.
-_PARSERS: dict[bytes, tuple[int, Callable[..., Message]]] = {
-    b"AUTH": (0, Auth.parse),
-    b"AUTH-SUCCESS": (1, AuthSuccess.parse),
-    b"AUTH-FAILURE": (0, AuthFailure.parse),
-    b"VERSION": (1, Version.parse),
-    b"BYPASS": (0, Bypass.parse),
-    b"CHECKPRESENT": (1, CheckPresent.parse),
-    b"LOCKCONTENT": (1, LockContent.parse),
-    b"UNLOCKCONTENT": (0, UnlockContent.parse),
-    b"REMOVE": (1, Remove.parse),
-    b"REMOVE-BEFORE": (2, RemoveBefore.parse),
-    b"GETTIMESTAMP": (0, GetTimestamp.parse),
-    b"TIMESTAMP": (1, Timestamp.parse),
-    b"GET": (3, Get.parse),
-    b"PUT": (2, Put.parse),
-    b"PUT-FROM": (1, PutFrom.parse),
-    b"ALREADY-HAVE": (0, AlreadyHave.parse),
-    b"ALREADY-HAVE-PLUS": (0, AlreadyHavePlus.parse),
-    b"DATA": (1, Data.parse),
-    b"DATA-PRESENT": (0, DataPresent.parse),
-    b"VALID": (0, Valid.parse),
-    b"INVALID": (0, Invalid.parse),
-    b"SUCCESS": (0, Success.parse),
-    b"FAILURE": (0, Failure.parse),
-    b"SUCCESS-PLUS": (0, SuccessPlus.parse),
-    b"FAILURE-PLUS": (0, FailurePlus.parse),
-    b"CONNECT": (1, Connect.parse),
-    b"CONNECTDONE": (1, ConnectDone.parse),
-    b"NOTIFYCHANGE": (0, NotifyChange.parse),
-    b"CHANGED": (0, Changed.parse),
-    b"ERROR": (0, Error.parse),
-}
-
-
-def parse_line(line: bytes) -> Message | Unknown:
-    """Parse one line, without its LF or CR LF."""
-    verb, rest = [*_SPACE.split(line, 1), b""][:2]
-    if verb not in _PARSERS:
-        return Unknown(line)
-    count, parse = _PARSERS[verb]
-    fields = _SPACE.split(rest, count - 1) if count > 1 else [rest]
-    if count > 1 and len(fields) != count:
-        return Unknown(line)
-    try:
-        return parse(*fields)
-    except ValueError:
-        return Unknown(line)
-
-
-def _integer(text: bytes) -> int:
-    number = read_int(text)
-    if abs(number) > _MAX_NUMBER:
-        raise ValueError("the number is out of range")
-    return number
-
-
-def _count(text: bytes) -> int:
-    """Read a number that cannot be negative (the real server breaks on those)."""
-    number = _integer(text)
-    if number < 0:
-        raise ValueError("the number is negative")
-    return number

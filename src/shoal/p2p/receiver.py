@@ -8,7 +8,8 @@ followed by a payload: it says so with expect_payload() (a Data out of place has
 from __future__ import annotations
 
 from shoal.errors import LocalProtocolError, RemoteProtocolError
-from shoal.p2p.messages import MAX_LINE, Message, Unknown, parse_line
+from shoal.p2p.messages import MAX_LINE, Message
+from shoal.p2p.parsing import Unknown, parse_line
 from shoal.values.record import record
 
 

@@ -51,11 +51,11 @@ from shoal.p2p.messages import (
     Success,
     SuccessPlus,
     Timestamp,
-    Unknown,
     UnlockContent,
     Valid,
     Version,
 )
+from shoal.p2p.parsing import Unknown
 from shoal.p2p.receiver import Chunk
 from shoal.p2p.session import Session
 from shoal.values.record import record

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 from shoal.errors import ConfigError, RemoteProtocolError, RemoteUnavailable
 from shoal.git.diskreserve import reserve_of
 from shoal.git.p2pcreds import P2PCredentials
-from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess, Data, Message, Unknown
+from shoal.p2p.messages import Auth, AuthFailure, AuthSuccess, Data, Message
+from shoal.p2p.parsing import Unknown
 from shoal.p2p.receiver import Chunk, Receiver
 from shoal.remotes.p2pconnection import Ended, P2PConnection
 from shoal.remotes.p2ppool import Bypass, kept_of

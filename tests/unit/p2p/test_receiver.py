@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shoal.errors import LocalProtocolError, RemoteProtocolError
-from shoal.p2p.messages import Data, Failure, Success, Unknown, Valid
+from shoal.p2p.messages import Data, Failure, Success, Valid
+from shoal.p2p.parsing import Unknown
 from shoal.p2p.receiver import Chunk, Receiver
 
 STREAM = b"SUCCESS\r\nDATA 11\nhello\nworldVALID\nDATA 0\nfoo\n\nFAILURE\n"
