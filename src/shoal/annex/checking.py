@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.errors import ConfigError, RemoteError
+from shoal.annex.network import is_on_this_machine
+from shoal.annex.sending import explain
+from shoal.errors import ConfigError, RemoteError, ShoalError
 
 if TYPE_CHECKING:
     from shoal.annex.network import Network
@@ -34,3 +36,10 @@ async def is_present_anywhere(network: Network, key: Key) -> tuple[bool | None, 
         if present is None:
             silent.append(settings.name)
     return (None if silent else False), silent
+
+
+def unable_to_check(error: ShoalError, settings: RemoteSettings) -> str:
+    """Say why it is not known whether a remote has a key, as the real program words it."""
+    if is_on_this_machine(settings):
+        return f"unable to check {settings.name}"
+    return explain(error, settings)

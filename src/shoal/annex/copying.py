@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.annex.automatic import lacks_copies
+from shoal.annex.checking import unable_to_check
 from shoal.annex.getting import may_have
 from shoal.annex.network import is_on_this_machine
 from shoal.annex.reserving import Reserving
@@ -106,11 +107,7 @@ class Copying:
                 remote = self._network.open(self.target)
                 present = await remote.check_present(candidate.key)
             except (RemoteError, ConfigError) as error:
-                reporter.note(
-                    f"unable to check {self.target.name}"
-                    if is_on_this_machine(self.target)
-                    else explain(error, self.target)
-                )
+                reporter.note(unable_to_check(error, self.target))
                 return Arrival(False)
             if present:
                 await record(self._network, candidate.key, {self.uuid: True})

@@ -113,9 +113,10 @@ class Session:
         for settings in self.settings:
             if settings.name == name:
                 if settings.uuid is None:
+                    ignored = f" (remote.{name}.annex-ignore is set)" if settings.ignore else ""
                     raise ShoalError(
                         f"cannot determine uuid for {name} "
-                        '(perhaps you need to run "git annex sync"?)'
+                        f'(perhaps you need to run "git annex sync"?){ignored}'
                     )
                 return settings
         for settings in self.settings:

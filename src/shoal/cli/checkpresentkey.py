@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shoal.cli.arguments import Parser
 from shoal.cli.context import Context
 from shoal.cli.selection import add_batch, parse_key, read_batch
-from shoal.errors import ShoalError
+from shoal.errors import ConfigError, RemoteError, ShoalError
 
 if TYPE_CHECKING:
     from shoal.annex.network import Network
@@ -62,13 +62,15 @@ async def _batch(remote: RemoteSettings | None, context: Context, *, nul: bool) 
 async def _check(
     key: Key, remote: RemoteSettings | None, network: Network, context: Context
 ) -> bool | None:
-    from shoal.annex.checking import is_present, is_present_anywhere
+    from shoal.annex.checking import is_present_anywhere, unable_to_check
 
-    if remote is None:
-        present, silent = await is_present_anywhere(network, key)
-    else:
-        present = await is_present(network, remote, key)
-        silent = [] if present is not None else [remote.name]
+    if remote is not None:
+        try:
+            return await network.open(remote).check_present(key)
+        except (RemoteError, ConfigError) as error:
+            context.out.say(unable_to_check(error, remote))
+            return None
+    present, silent = await is_present_anywhere(network, key)
     for name in silent:
         context.out.say(f"unable to check {name}")
     return present

@@ -36,8 +36,9 @@ def learn_uuids(repository: Repository, *, again: bool = False) -> list[str]:
     `again`: also which repositories are at paths now, where others were before.
 
     A repository at a path is looked at; a http(s) server is asked for its `config`, which may
-    also tell an annex+http URL. A server that does not answer is ignored from now on
-    (annex-ignore), as by git-annex; the warnings that this gives are returned.
+    also tell an annex+http URL. A server that does not answer, or that no protocol of git-annex
+    leads to, is ignored from now on (annex-ignore), as by git-annex; the warnings that this gives
+    are returned.
     """
     warnings: list[str] = []
     for settings in configured_remotes(repository.config, repository.path):
@@ -57,6 +58,10 @@ def learn_uuids(repository: Repository, *, again: bool = False) -> list[str]:
         elif settings.kind is Kind.HTTP and is_ssh_url(settings.git_url):
             git_server = replace(settings, kind=Kind.SSH, location=settings.git_url)
             warnings += _learn_over_ssh(repository, git_server)
+        elif settings.kind is Kind.OTHER and not settings.git_url.startswith("gcrypt::"):
+            _ignore(repository.config, settings.name)
+            what = "uses a protocol not supported by git-annex; setting annex-ignore"
+            warnings.append(f"Remote {settings.name} {what}")
     return warnings
 
 

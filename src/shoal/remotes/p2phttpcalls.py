@@ -189,7 +189,8 @@ class P2PHttpServer:
         """
         text = (await self._body(answer)).decode("utf-8", "replace").strip()
         shown = answer.summary
-        if text and not shown.endswith(text):
+        is_page = (answer.header("Content-Type") or "").lower().startswith("text/html")
+        if text and not is_page and not shown.endswith(text):
             shown += f": {text[:_SHOWN]}"
         match answer.status:
             case 400 | 401 | 403:

@@ -373,6 +373,14 @@ async def test_refusals_say_why(call: Call, status: str, error: type[ShoalError]
 
 
 @in_loop
+async def test_a_page_for_browsers_is_not_shown() -> None:
+    page = answer(b"<!DOCTYPE html>\n<p>Error", "501 Unsupported", "text/html;charset=utf-8")
+    async with remote_of(ScriptedServer(lambda _: page)) as remote:
+        with pytest.raises(RemoteUnavailable, match=r"it answers 501 Unsupported\)$"):
+            await remote.check_present(KEY)
+
+
+@in_loop
 async def test_locked_content_is_not_removed() -> None:
     server = ScriptedServer(lambda _: answer(b"content is locked", "423 Locked", "text/plain"))
     async with remote_of(server) as remote:
