@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Self
 
@@ -48,10 +48,6 @@ class Attributes:
                 self._stop()
                 raise GitError("check-attr", 1, str(error)) from error
             return found
-
-    def of_many(self, paths: Iterable[str]) -> list[dict[str, str]]:
-        """Give the attributes of each path."""
-        return [self.of(path) for path in paths]
 
     def close(self) -> None:
         """End the process. It is started again when it is needed again."""

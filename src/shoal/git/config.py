@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from shoal.git.process import Git, GitError
+from shoal.git.process import Git
 from shoal.git.watch import Watch
 from shoal.values.record import record
 
@@ -19,7 +19,7 @@ _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off", ""})
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _NOT_INHERITED = frozenset({"annex-uuid", "url", "pushurl", "fetch", "annexurl"})
-_SECTION_OR_KEY_MISSING = 5  # exit status of `git config --unset`
+_KEY_MISSING = 5  # exit status of `git config --unset`
 
 Values = Mapping[str, tuple[str | None, ...]]
 
@@ -149,15 +149,8 @@ class GitConfig:
 
     def unset(self, key: str) -> None:
         """Remove `key` from the repository's configuration; harmless when it is not there."""
-        self._git.run("config", "--local", "--unset-all", key, ok=(0, _SECTION_OR_KEY_MISSING))
+        self._git.run("config", "--local", "--unset-all", key, ok=(0, _KEY_MISSING))
         self.reload()
-
-    def remove_section(self, section: str) -> None:
-        """Remove a section, such as `remote.NAME`; harmless when it is not there."""
-        status, _, err = self._git.ask("config", "--local", "--remove-section", section)
-        self.reload()
-        if status != 0 and any(key.startswith(section + ".") for key in self._values):
-            raise GitError("config", status, err)
 
 
 @record

@@ -14,7 +14,6 @@ import stat
 from dataclasses import dataclass
 
 _TEXT = re.compile(r"(\d+) (\d+) (-?\d+)(?: (\d*))?")
-_WEAK_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +53,3 @@ class InodeCache:
         seconds, fraction = divmod(self.mtime_ns, 1_000_000_000)
         decimals = f"{fraction:09}".rstrip("0")
         return f"{self.inode} {self.size} {seconds} {decimals}"
-
-    def is_weakly(self, other: InodeCache) -> bool:
-        """Compare without inode numbers, for file systems that do not keep them."""
-        apart = abs(self.mtime_ns // 1_000_000_000 - other.mtime_ns // 1_000_000_000)
-        return self.size == other.size and apart <= _WEAK_SECONDS
-
-
-def inodes_changed(annex_dir: str) -> bool:
-    """Tell whether the file system gave out new inode numbers since the repository was made:
-    then inode caches can only be compared weakly."""
-    try:
-        with open(os.path.join(annex_dir, "sentinal.cache")) as file:
-            recorded = InodeCache.parse(file.read().strip())
-    except (FileNotFoundError, ValueError):
-        return True
-    return InodeCache.of_file(os.path.join(annex_dir, "sentinal")) != recorded

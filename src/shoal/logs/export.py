@@ -77,8 +77,3 @@ def parse(log: bytes) -> dict[Participants, Exported]:
 def change(log: bytes, participants: Participants, exported: Exported, now: Clock) -> bytes:
     """Record what one repository exported to one special remote."""
     return LOG.change(log, participants, exported, now)
-
-
-def exported_to(log: bytes, remote: UUID) -> frozenset[bytes]:
-    """Give the trees exported to a special remote; more than one is an export conflict."""
-    return frozenset(done.tree for who, done in parse(log).items() if who.remote == remote)

@@ -87,11 +87,6 @@ def _own(config: Mapping[str, str]) -> RemoteConfig:
     return {key: value for key, value in config.items() if key not in SAMEAS_INHERITED}
 
 
-def repository_uuid(config_uuid: UUID, config: Mapping[str, str]) -> UUID:
-    """Give the UUID that the location log knows the remote by."""
-    return UUID(config.get(SAMEAS_UUID) or config_uuid)
-
-
 def name_of(config: Mapping[str, str]) -> str | None:
     """Give the name that the special remote was set up with."""
     return config.get("name") or config.get(SAMEAS_NAME)

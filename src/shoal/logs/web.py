@@ -17,7 +17,6 @@ from shoal.values.uuid import UUID
 
 SUFFIX = ".log.web"
 WEB_UUID = UUID("00000000-0000-0000-0000-000000000001")
-BITTORRENT_UUID = UUID("00000000-0000-0000-0000-000000000002")
 
 
 class Downloader(Enum):

@@ -70,8 +70,3 @@ def next_clock(now: Clock, newest: Clock | None) -> Clock:
     if newest is None or newest < now:
         return now
     return Clock(newest + SECOND)
-
-
-def whole_seconds(clock: Clock) -> Clock:
-    """Cut off the fraction of a second: the real program's lines have whole seconds."""
-    return Clock(clock - clock % SECOND)

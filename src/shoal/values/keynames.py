@@ -1,4 +1,4 @@
-"""Keys that are named after a file or a URL, not after the content: WORM, URL and VURL.
+"""Keys that are named after a file, not after the content: WORM. URLs become names in the same way.
 
 Source: golden vectors in tests/fixtures/on-disk/calckey.json, of git-annex 10.20261026.
 """
@@ -40,8 +40,3 @@ def worm_key(path: bytes, size: int, mtime: int) -> Key:
     `size` is in bytes, `mtime` in whole seconds since 1970.
     """
     return Key(b"WORM", sanitised_name(path), size, mtime)
-
-
-def url_key(url: bytes, size: int | None = None, *, verifiable: bool = False) -> Key:
-    """Make the key of a URL; a `verifiable` one gets its checksums later (VURL)."""
-    return Key(b"VURL" if verifiable else b"URL", sanitised_name(url), size)

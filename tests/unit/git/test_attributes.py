@@ -19,7 +19,7 @@ def test_attributes(tmp_path: Path) -> None:
     git = Git(str(tmp_path / ".git"), str(tmp_path))
     names = ["annex.numcopies", "annex.mincopies", "filter"]
     with Attributes(git, names) as attributes:
-        assert attributes.of_many(["a", "a.x", "d/a.x", "a.y", odd]) == [
+        assert [attributes.of(path) for path in ("a", "a.x", "d/a.x", "a.y", odd)] == [
             {},
             {"annex.numcopies": "3"},
             {"annex.numcopies": "3", "annex.mincopies": "2"},

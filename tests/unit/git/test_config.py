@@ -104,10 +104,6 @@ def test_set_add_and_unset(repo: Path) -> None:
     config.unset("annex.words")
     config.unset("annex.words")
     assert config.get("annex.words") is None
-    config.set("remote.r.url", "x")
-    config.remove_section("remote.r")
-    config.remove_section("remote.r")
-    assert config.remotes() == []
 
 
 def test_changes_by_others_are_noticed(repo: Path, tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from shoal.git.inodecache import InodeCache, inodes_changed
+from shoal.git.inodecache import InodeCache
 
 _SECOND = 1_000_000_000
 
@@ -46,25 +45,3 @@ def test_only_plain_files_have_one(tmp_path: Path) -> None:
     assert cache.size == 2
     for name in ("link", "missing", "file/below", "."):
         assert InodeCache.of_file(str(tmp_path / name)) is None
-
-
-def test_weak_comparison_forgives_inodes_and_two_seconds() -> None:
-    """For file systems that number files anew at each mount."""
-    cache = InodeCache(1, 5, 100 * _SECOND)
-    assert cache.is_weakly(InodeCache(2, 5, 102 * _SECOND))
-    assert not cache.is_weakly(InodeCache(1, 5, 103 * _SECOND))
-    assert not cache.is_weakly(InodeCache(1, 6, 100 * _SECOND))
-
-
-def test_the_sentinal_tells_of_new_inodes(tmp_path: Path) -> None:
-    """It is an empty file whose state was written down."""
-    assert inodes_changed(str(tmp_path))
-    sentinal = tmp_path / "sentinal"
-    sentinal.touch()
-    cache = InodeCache.of_file(str(sentinal))
-    (tmp_path / "sentinal.cache").write_text(str(cache))
-    assert not inodes_changed(str(tmp_path))
-    os.utime(sentinal, (1, 1))
-    assert inodes_changed(str(tmp_path))
-    (tmp_path / "sentinal.cache").write_text("garbage")
-    assert inodes_changed(str(tmp_path))

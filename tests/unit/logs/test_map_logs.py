@@ -71,8 +71,6 @@ def test_exports() -> None:
     log = export.change(b"", Participants(_A, _B), Exported(b"t1", (b"t2", b"t3")), _NOW)
     assert log == b"100s a:b t1 t2 t3\n"
     assert export.parse(log) == {Participants(_A, _B): Exported(b"t1", (b"t2", b"t3"))}
-    conflict = log + b"5s c:b t4\n5s c:d t5\n"
-    assert export.exported_to(conflict, _B) == {b"t1", b"t4"}
 
 
 def test_content_identifiers_are_any_bytes() -> None:

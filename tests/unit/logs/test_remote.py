@@ -40,7 +40,6 @@ def test_a_remote_inherits_from_the_one_that_it_is_the_same_as() -> None:
         "type": "httpalso",
     }
     assert [remote.name_of(configs[uuid]) for uuid in (_A, _B)] == ["one", "two"]
-    assert [remote.repository_uuid(uuid, configs[uuid]) for uuid in (_A, _B)] == [_A, _A]
 
 
 def test_what_is_inherited_is_not_written() -> None:

@@ -20,7 +20,6 @@ from shoal.p2p.parsing import Unknown, parse_line
 from shoal.values.key import Key
 from shoal.values.uuid import UUID
 
-U1, U2 = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("aaaaaaaa-0000-4000-8000-000000000002")
 KEY = Key.parse(b"WORM-s3-m1--a file")
 
 

@@ -12,7 +12,6 @@ from shoal.values.clock import (
     next_clock,
     parse_clock,
     render_clock,
-    whole_seconds,
 )
 
 
@@ -72,4 +71,3 @@ def test_clocks_from_the_time_of_day() -> None:
     assert clock_from_seconds(5) == Clock(5 * SECOND)
     precise = clock_from_nanoseconds(1_795_346_056_365_625_357)
     assert render_clock(precise) == b"1795346056.365625357s"
-    assert render_clock(whole_seconds(precise)) == b"1795346056s"

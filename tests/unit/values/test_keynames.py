@@ -1,13 +1,8 @@
-"""Keys named after files and URLs."""
+"""Keys named after files."""
 
 from __future__ import annotations
 
-from shoal.values.keynames import sanitised_name, url_key, worm_key
-
-
-def test_url_keys() -> None:
-    assert bytes(url_key(b"http://x/a?b")) == b"URL--http://x/a,63b"
-    assert bytes(url_key(b"http://x/", 7, verifiable=True)) == b"VURL-s7--http://x/"
+from shoal.values.keynames import sanitised_name, worm_key
 
 
 def test_worm_keys_keep_directories() -> None:
