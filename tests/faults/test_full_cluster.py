@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shoal.git.repository import Repository
+from shoal.logs import uuid as uuid_log
 from tests.support.gateway import Gateway, objects_of, served
 from tests.support.quick_cluster import assert_whole, make_cluster, uuid_of, want_all
 from tests.support.raw_http import Answer, RawClient, key_of
@@ -110,6 +111,20 @@ def test_sixteen_at_once_into_room_for_ten(world: World, size: int, expression: 
         sizes = {"node1": 5 * size, "node2": 3 * size, "node3": 2 * size}
         assert shown_sizes(gateway, "shoal") == shown_sizes(gateway, "git-annex") == sizes
         assert {node.name: bytes_in(node) for node in gateway.nodes} == sizes
+
+
+def test_into_nodes_that_the_gateway_has_never_heard_of(world: World) -> None:
+    """No log names a node from which nothing was fetched, as long as it has nothing."""
+    gateway = make_cluster(world, 2)
+    want_all(gateway, "balanced=nodes:1")
+    with Repository.open(gateway.path) as repository:
+        repository.branch.change(uuid_log.PATH, lambda log: b"")
+    limit(gateway, 6 * LARGE, 4 * LARGE)
+    with served(gateway):
+        contents = contents_of(LARGE)
+        answers = put_all([RawClient(gateway.port, gateway.cluster)], contents)
+        check(gateway, contents, answers, 10)
+        assert [bytes_in(node) for node in gateway.nodes] == [6 * LARGE, 4 * LARGE]
 
 
 def test_two_servers_of_one_repository(world: World) -> None:

@@ -158,7 +158,9 @@ class RepoSizes:
 
     def live_sizes(self) -> Mapping[UUID, int]:
         """Give the sizes, and what is about to be added. What is about to be removed still
-        counts. A repository that nobody ever heard of is left out."""
+        counts. A repository that nobody ever heard of is left out until something is on its way
+        to it: a node is new to a gateway that has not fetched from it yet, and has a maximum
+        size all the same. (The real program counts nothing until the first key is logged.)"""
         # In this order a change that comes meanwhile may count twice, but never not at all.
         self._shared.open()
         others = self._shared.others()
@@ -174,12 +176,12 @@ class RepoSizes:
                 coming[repo] = coming.get(repo, 0) + (key.size or 0)
         found = self.sizes()
         for repo, size in coming.items():
-            if repo in found:
-                found[repo] += size
+            if size:
+                found[repo] = found.get(repo, 0) + size
         return found
 
     def live_size(self, repo: UUID) -> int | None:
-        """Give the live size of one repository; None when nobody ever heard of it."""
+        """Give the live size of one repository; None when live_sizes() leaves it out."""
         return self.live_sizes().get(repo)
 
     def _has(self, repo: UUID, key: Key) -> bool:

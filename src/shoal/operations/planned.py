@@ -43,8 +43,7 @@ class Network:
     def live_size(self, repo: UUID) -> int | None:
         if repo not in self._sizes:
             self._sizes[repo] = self._now.live_size(repo)
-        size = self._sizes[repo]
-        return None if size is None else size + self._planned.get(repo, 0)
+        return _grown(self._sizes[repo], self._planned.get(repo, 0))
 
     def grow(self, repo: UUID, size: int) -> None:
         """A repository will have `size` bytes more; less when that is negative."""
@@ -77,9 +76,10 @@ class PlannedFacts:
 
     def live_size(self, repo: UUID) -> int | None:
         size = self._network.live_size(repo)
-        if size is None or self.key is None or not self.key.size:
+        if self.key is None or not self.key.size:
             return size
-        return size + self.key.size * ((repo in self._copies) - (repo in self._now.locations()))
+        copies = (repo in self._copies) - (repo in self._now.locations())
+        return _grown(size, self.key.size * copies)
 
     def locations(self) -> Set[UUID]:
         return self._copies
@@ -113,3 +113,8 @@ class PlannedFacts:
 
     def is_unused(self) -> bool:
         return self._now.is_unused()
+
+
+def _grown(size: int | None, growth: int) -> int | None:
+    """Give the size after a growth. None: nobody ever heard of the repository, nor will."""
+    return size if not growth else (size or 0) + growth

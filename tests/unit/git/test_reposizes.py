@@ -186,12 +186,14 @@ def test_the_same_key_in_the_same_place_counts_once(two: Repository) -> None:
     assert two.sizes.live_size(HERE) == 7, "a key that is there needs no more room"
 
 
-def test_reservations_of_a_repository_that_nobody_heard_of_count_for_nobody(
-    two: Repository,
-) -> None:
+def test_reservations_of_a_repository_that_nobody_heard_of(two: Repository) -> None:
+    """Else a new node with a maximum size would take whatever comes at once."""
+    unheard = UUID("unheard")
     with two.sizes.deciding() as decision:
-        decision.reserve(UUID("unheard"), LARGE)
-    assert two.sizes.live_sizes() == {HERE: 0, THERE: 0}
+        room = decision.reserve(unheard, LARGE)
+    assert two.sizes.live_sizes() == {HERE: 0, THERE: 0, unheard: 1_000_000}
+    room.cancel()
+    assert two.sizes.live_size(unheard) is None
 
 
 def test_other_processes_reservations_count(

@@ -50,6 +50,14 @@ def test_sizes_follow_the_plans_before() -> None:
     assert PlannedFacts(NOW, network, frozenset({A, B})).live_size(B) == 300 + 999 + 100
 
 
+def test_a_repository_that_nobody_heard_of_grows_as_others_do() -> None:
+    assert planned(C).live_size(C) == 100
+    network = Network(NOW)
+    network.grow(C, 1000)
+    assert network.live_size(C) == 1000
+    assert PlannedFacts(NOW, network, frozenset({A})).live_size(C) == 1000
+
+
 def test_a_key_of_unknown_size_changes_none() -> None:
     unknown = DictFacts(Key.parse(b"URL--x"), sizes={A: 500})
     assert PlannedFacts(unknown, Network(unknown), frozenset({A})).live_size(A) == 500
