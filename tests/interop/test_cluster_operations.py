@@ -85,6 +85,10 @@ def test_a_drained_node_gets_nothing_more_of_either_program(gateway: Gateway) ->
     shoal(gateway, "drain", "node1", "--undo")
     assert gateway.world.annex(gateway.path, "wanted", "node1").strip() == BALANCED
     assert "nodes" in gateway.world.annex(gateway.path, "group", "node1")
+    shoal(gateway, "rebalance", "--yes")
+    wanted = found(gateway, "--rebalance", "--want-get-by=node1")
+    assert wanted
+    assert found(gateway, "--in=node1") == wanted
 
 
 def test_a_bad_copy_that_the_real_program_serves(gateway: Gateway) -> None:

@@ -5,12 +5,13 @@ gateways of the cluster heed them, the real program's too:
 
 * the node is in no group: no balanced expression gives it anything, and the others share what
   would have been its part;
-* it wants nothing;
-* its maximum size is one byte, so that programs that respect sizes store nothing there even
-  when no node wants a key.
+* it wants nothing.
 
 What was configured before is kept in config.log as `shoal.drain.UUID`, which all versions leave
-alone (checked with git-annex 10.20261026), until the marks are taken back.
+alone (checked with git-annex 10.20261026), until the marks are taken back. Because of that entry
+our gateways store nothing there even when no node wants a key; the real ones then store on
+every node. The maximum size is left alone: it cannot be unset again, since to balanced
+expressions a size of 0, other than none, is a full repository.
 """
 
 from __future__ import annotations
@@ -30,16 +31,14 @@ if TYPE_CHECKING:
     from shoal.values.key import Key
 
 _NOTHING = "nothing"
-_ONE_BYTE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was configured for a node before it was to leave. `max_size` 0: not limited."""
+    """What was configured for a node before it was to leave."""
 
     wanted: str
     groups: tuple[str, ...]
-    max_size: int
 
 
 def draining(logs: AnnexLogs) -> dict[UUID, Before]:
@@ -55,7 +54,7 @@ def _read(value: str) -> Before | None:
     """Read what mark() wrote; None for anything else, such as a mark that was taken back."""
     try:
         fields = json.loads(value)
-        return Before(fields["wanted"], tuple(fields["groups"]), fields["maxsize"])
+        return Before(fields["wanted"], tuple(fields["groups"]))
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -78,15 +77,12 @@ def mark(logs: AnnexLogs, node: UUID) -> None:
         before = {
             "wanted": logs.wanted().get(node, ""),
             "groups": sorted(logs.groups().get(node, ())),
-            "maxsize": logs.max_sizes().get(node, 0),
         }
         logs.set_config(LEAVING + node, json.dumps(before, sort_keys=True))
     if logs.groups().get(node):
         logs.set_groups(node, ())
     if logs.wanted().get(node) != _NOTHING:
         logs.set_wanted(node, _NOTHING)
-    if logs.max_sizes().get(node) != _ONE_BYTE:
-        logs.set_max_size(node, _ONE_BYTE)
 
 
 def unmark(logs: AnnexLogs, node: UUID, name: str) -> None:
@@ -101,8 +97,6 @@ def unmark(logs: AnnexLogs, node: UUID, name: str) -> None:
         logs.set_groups(node, before.groups)
     if logs.wanted().get(node) == _NOTHING:
         logs.set_wanted(node, before.wanted)
-    if logs.max_sizes().get(node) == _ONE_BYTE:
-        logs.set_max_size(node, before.max_size)
     logs.set_config(LEAVING + node, "")
 
 

@@ -24,11 +24,11 @@ def session(tmp_path: Path) -> Iterator[Session]:
     repository.close()
 
 
-def configured(logs: AnnexLogs) -> tuple[str, frozenset[str], int]:
+def configured(logs: AnnexLogs) -> tuple[str, frozenset[str], int | None]:
     return (
         logs.wanted().get(NODE, ""),
         logs.groups().get(NODE, frozenset()),
-        logs.max_sizes().get(NODE, 0),
+        logs.max_sizes().get(NODE),
     )
 
 
@@ -39,7 +39,7 @@ def test_marks_come_and_go(session: Session) -> None:
     logs.set_max_size(NODE, 1000)
     before = configured(logs)
     mark(logs, NODE)
-    assert configured(logs) == ("nothing", frozenset(), 1)
+    assert configured(logs) == ("nothing", frozenset(), 1000)
     mark(logs, NODE)
     assert draining(logs)[NODE].wanted == "standard"
     unmark(logs, NODE, "n")
@@ -52,7 +52,8 @@ def test_marks_come_and_go(session: Session) -> None:
 def test_a_node_without_any_configuration_gets_none_back(session: Session) -> None:
     mark(session.logs, NODE)
     unmark(session.logs, NODE, "n")
-    assert configured(session.logs) == ("", frozenset(), 0)
+    # A maximum size of 0 would be another thing: balanced content has no room there.
+    assert configured(session.logs) == ("", frozenset(), None)
 
 
 def test_what_was_configured_meanwhile_stays(session: Session) -> None:
@@ -72,7 +73,7 @@ def test_marks_that_were_interrupted_are_completed(session: Session) -> None:
     mark(logs, NODE)
     logs.set_wanted(NODE, "anything")  # as if it had been killed before this one
     mark(logs, NODE)
-    assert configured(logs) == ("nothing", frozenset(), 1)
+    assert configured(logs) == ("nothing", frozenset(), None)
     assert draining(logs)[NODE].wanted == "anything"
 
 
