@@ -100,6 +100,8 @@ class Transfer:
             ) as content,
         ):
             result = await upload.store(Metered(content, meter))
+        if result.stored and self.key.size is not None:
+            meter.reach(self.key.size)
         return _outcome(result)
 
     def _caller(self, asked: Remote, other: Remote) -> Caller:
@@ -116,16 +118,24 @@ class _Meter:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._told = 0
         self.moved = 0
 
     def add(self, start: int, count: int) -> None:
+        """Count bytes from `start` of the key on."""
         self.moved += count
-        self._progress(start + self.moved)
+        self.reach(start + count)
+
+    def reach(self, end: int) -> None:
+        """Tell that all bytes before `end` are there, unless that was told."""
+        if end != self._told:
+            self._told = end
+            self._progress(end)
 
 
 class Metered(Content):
-    """Content that tells how much of it was read. A region stays one: a store that copies
-    the file in the kernel reports at its end only."""
+    """Content that tells how much of it was read. A region stays one; not every store that
+    sends it in the kernel tells of the pieces."""
 
     def __init__(self, content: Content, meter: _Meter) -> None:
         self._content = content
@@ -134,6 +144,7 @@ class Metered(Content):
         self.size = content.size
         self.region = content.region
         self.digest = content.digest
+        self.took = meter.add
 
     async def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:
         start = self.offset + skip
@@ -141,6 +152,7 @@ class Metered(Content):
             count = len(chunk)
             yield chunk
             self._meter.add(start, count)
+            start += count
 
     async def confirm(self) -> bool:
         return await self._content.confirm()

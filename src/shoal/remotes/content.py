@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,7 +73,8 @@ class Content(ABC):
     are in memory already. `digest` is set when the feeder hashes the whole stream (which then
     starts at offset 0), so that the reader need not. `filler` is set when all bytes can be
     read into memory of the reader's own, instead of by stream(). `batches` is set when a thread
-    can take them, instead.
+    can take them, instead. `took` is set to hear, from a store that copies `region` by itself,
+    where in the key each piece began, and how many bytes it was.
     """
 
     offset: int = 0
@@ -83,6 +84,7 @@ class Content(ABC):
     digest: ContentDigest | None = None
     filler: Filler | None = None
     batches: Batches | None = None
+    took: Callable[[int, int], None] | None = None
 
     @abstractmethod
     def stream(self, skip: int = 0) -> AsyncIterator[Chunk]:

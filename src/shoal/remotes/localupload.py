@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
@@ -186,16 +186,22 @@ class LocalUpload(Upload):
     ) -> StoreResult:
         # A digest of the stream does not help: the stream is not read.
         async with _Follower(self._disk, self._receiving, self._verifier()) as behind:
-            await self._copy(source, region, skip, behind)
+            async for start, count in self._copied(source, region, skip):
+                if content.took is not None:
+                    content.took(start, count)
+                behind.go_on()
             matches = await behind.finish()
             return await self._finish(content, None, matches, max(0, region.length - skip))
 
-    async def _copy(self, source: int, region: Region, skip: int, behind: _Follower) -> None:
+    async def _copied(
+        self, source: int, region: Region, skip: int
+    ) -> AsyncGenerator[tuple[int, int], None]:
+        """Copy the file piece by piece; give where in the key each begins, and its size."""
         receiving = self._receiving
         if region.offset == 0 and skip == 0:
             length = region.length
-            shared = self._disk.call(lambda: receiving.share(source, length), writing=True)
-            if await shared:
+            if await self._disk.call(lambda: receiving.share(source, length), writing=True):
+                yield 0, length
                 return
         position = region.offset + skip
         end = region.offset + region.length
@@ -204,8 +210,8 @@ class LocalUpload(Upload):
             copied = await self._disk.call(piece, writing=True)
             if copied == 0:
                 return
+            yield position, copied
             position += copied
-            behind.go_on()
 
     # The end
 

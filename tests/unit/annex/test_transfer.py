@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shoal.annex.transfer import Retries, Transfer, Transferred
 from shoal.errors import KeyNotPresent, RemoteRefused, RemoteUnavailable
 from shoal.remotes.base import Caller
 from shoal.values.uuid import UUID
+from tests.support.localnode import Node
 from tests.support.loop import in_loop
 from tests.support.memory_remote import MemoryRemote
 
@@ -41,6 +44,32 @@ async def test_a_whole_transfer() -> None:
     assert seen[-1] == len(CONTENT)
     assert source.files == target.files == ["f.txt"]
     assert target.idle
+
+
+@in_loop
+async def test_a_file_that_is_copied_in_the_kernel_makes_progress(tmp_path: Path) -> None:
+    nodes = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        nodes.append(Node(tmp_path / name))
+    memory, (source, target) = MemoryRemote(A, "a"), (node.remote for node in nodes)
+    key = memory.put(CONTENT)
+    await Transfer(key, memory, source, HERE).run()
+    seen: list[int] = []
+    assert (await Transfer(key, source, target, HERE).run(seen.append)).stored
+    assert seen == [len(CONTENT)]
+    for node in nodes:
+        await node.remote.aclose()
+
+
+@in_loop
+async def test_the_end_is_told_when_nothing_was_left_to_send() -> None:
+    source, target = pair()
+    key = source.put(CONTENT)
+    target.partial[key] = CONTENT
+    seen: list[int] = []
+    assert (await Transfer(key, source, target, HERE).run(seen.append)).stored
+    assert seen == [len(CONTENT)]
 
 
 @in_loop

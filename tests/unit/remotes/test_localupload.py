@@ -338,6 +338,31 @@ async def test_a_file_is_copied_without_being_read(node: Node, data: bytes) -> N
     await node.remote.aclose()
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@in_loop
+async def test_who_gives_a_file_hears_how_much_of_it_was_copied(
+    node: Node, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """Where the file system shares blocks, all at once; else piece by piece."""
+
+    def share_blocks(source: int, target: int) -> bool:
+        return shared and os.write(target, os.pread(source, len(LARGE), 0)) == len(LARGE)
+
+    monkeypatch.setattr("shoal.git.receive.share_blocks", share_blocks)
+    source = node.root / "source"
+    source.write_bytes(LARGE)
+    content = region_of(source)
+    taken: list[tuple[int, int]] = []
+    monkeypatch.setattr(content, "took", lambda *piece: taken.append(piece))
+    async with await begin(node.remote, key_of(LARGE)) as upload:
+        assert (await upload.store(content)).stored
+    assert len(taken) == 1 or not shared
+    ends = [start + count for start, count in taken]
+    assert [start for start, _ in taken] == [0, *ends[:-1]]
+    assert ends[-1] == len(LARGE)
+    await node.remote.aclose()
+
+
 @in_loop
 async def test_a_hash_of_a_stream_says_nothing_of_a_file(node: Node) -> None:
     """The stream is not read, so its hash would never be ready."""
