@@ -34,8 +34,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     form = None if text is None else Format(text)
 
     def show(word: str) -> bool:
-        name, _, batched = word.partition(" ") if args.batch else (word, "", "")
-        file = batched or args.filename
+        name, _, behind = word.partition(" ")  # a KEY with a space in it cannot be said
+        file = behind or args.filename
         key = parse_key(name)
         if target is not None:
             key = migrated(repository, key, target, file)

@@ -2,8 +2,9 @@ r"""The FORMAT of `find`, `whereis` and `examinekey`: `${file}\t${bytesize;10}\n
 
 `${NAME}` stands for a value, right-justified with `;WIDTH` and left-justified with `;-WIDTH`;
 `${escaped_NAME}` is the value with special characters written as in C. A name that has no value
-gives nothing, and what is no variable stays as it is. Escapes are `\n`, `\t`, `\\`, `\101`,
-`\x41`, …; a backslash before any other character vanishes. (Checked with git-annex 10.20261026.)
+gives nothing, what is no variable stays as it is, and a WIDTH that is no number is 0. Escapes are
+`\n`, `\t`, `\\`, `\101`, `\x41`, …; a backslash before any other character vanishes. (Checked with
+git-annex 10.20261026.)
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from shoal.values.number import read_int
+
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
-_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
-_VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]*)(?:;(-?\d+))?\}", re.ASCII)
+_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_VARIABLE = re.compile(r"\$\{(\w*)(?:;([^}]*))?(\}|.)", re.DOTALL)  # none, if not closed
+_WIDEST = 1_000_000  # the real program writes as many spaces as it is told, without end
 _ESCAPED = "escaped_"
 _SPACE, _DELETE = 0x20, 0x7F
 _PRINTABLE = range(_SPACE + 1, _DELETE)
@@ -27,14 +31,18 @@ class Format:
     def __init__(self, text: str) -> None:
         self._text = _ESCAPE.sub(_unescape, text)
         self.names = frozenset(
-            found[1].removeprefix(_ESCAPED) for found in _VARIABLE.finditer(self._text)
+            found[1].removeprefix(_ESCAPED)
+            for found in _VARIABLE.finditer(self._text)
+            if found[3] == "}"
         )
 
     def render(self, values: Mapping[str, str]) -> str:
         """Put `values` in."""
 
         def value_of(found: re.Match[str]) -> str:
-            name, width = found[1], int(found[2] or 0)
+            if found[3] != "}":
+                return found[0]
+            name, width = found[1], _width(found[2] or "")
             if name not in values and name.startswith(_ESCAPED):
                 value = escape(values.get(name.removeprefix(_ESCAPED), ""))
             else:
@@ -42,6 +50,13 @@ class Format:
             return value.rjust(width) if width >= 0 else value.ljust(-width)
 
         return _VARIABLE.sub(value_of, self._text)
+
+
+def _width(text: str) -> int:
+    try:
+        return max(-_WIDEST, min(read_int(text), _WIDEST))
+    except ValueError:
+        return 0
 
 
 def escape(text: str) -> str:

@@ -162,7 +162,7 @@ def _wish(explanation: Explanation, *, keep: bool) -> str:
 
 def _member(member: Member) -> str:
     choice = "-" if member.rank is None else f"{member.rank}{'*' if member.picked else ''}"
-    used = "?" if member.used is None else rough_size(member.used)
+    used = rough_size(member.used or 0)  # None: nothing was ever logged
     limit = "" if member.limit is None else rough_size(member.limit)
     free = "" if member.free is None else f"{round(_PERCENT * member.free)}%"
     return f"{choice:<6} {used:>9} {limit:>8} {free:>5}"

@@ -21,6 +21,11 @@ VALUES = {"file": "f2", "bytesize": "3", "key": "K"}
         ("${error-messages} ${unknownvar}|", "${error-messages} |"),
         ("${escaped_key}", "K"),
         ("x", "x"),
+        ("\\0 \\1 \\12 \\x4 \\xZZ \\400", "0 1 12 x4 xZZ \u0100"),
+        ("${file;x}${file;}${file;-}${file;--5}${file;+5}${file;1.5}", "f2" * 6),
+        ("${file; 5}|${file;5;6}|${file;0x9}|${file;5 }", "   f2|   f2|       f2|   f2"),
+        ("${fi le} ${é} $${file} ${;3}|", "${fi le}  $f2    |"),
+        ("${${file}} ${fi${file}", "${${file}} ${fi${file}"),
     ],
 )
 def test_formats(text: str, result: str) -> None:
@@ -29,6 +34,10 @@ def test_formats(text: str, result: str) -> None:
 
 def test_names_say_which_values_are_wanted() -> None:
     assert Format("${file} ${escaped_url;3} $x").names == {"file", "url"}
+
+
+def test_a_width_without_end_has_one() -> None:
+    assert len(Format("${file;99999999999999999999}").render(VALUES)) == 1_000_000
 
 
 def test_a_value_is_not_read_as_a_format() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -86,6 +87,13 @@ def test_a_full_member_is_no_candidate(three: FleetOfThree) -> None:
     shown = text(three, three.view(three.give(b"three")))
     assert "group g: 3 wanted, 3 members, 2 candidates" in shown
     assert "  -            0 B      4 B  100%  a" in shown
+
+
+def test_a_member_that_was_never_given_anything(three: FleetOfThree) -> None:
+    three.put_in_group("fullybalanced=g:3")
+    shown = text(three, three.view(three.give(b"three", three.b)))
+    for letter, size in (("a", "0 B"), ("b", "5 B"), ("c", "0 B")):
+        assert re.search(rf"^  \d\* +{size} +{letter}$", shown, re.MULTILINE)
 
 
 def test_what_nodes_said_themselves(three: FleetOfThree) -> None:
