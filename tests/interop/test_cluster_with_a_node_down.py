@@ -27,6 +27,7 @@ def test_uploads_go_to_the_nodes_that_are_there(world: World, gateway: Gateway, 
     known = world.annex(client, "whereis", "a.dat")
     assert [name for name in ("node1", "node2", "node3") if f"[origin-{name}]" in known] == there
     assert not gateway.nodes[gone].exists()
+    assert f'a node failed: remote "node{gone + 1}" is not available' in gateway.log.read_text()
 
 
 def test_downloads_come_from_the_nodes_that_are_there(world: World, gateway: Gateway) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
-from shoal.errors import RemoteUnavailable, ShoalError
+from shoal.errors import RemoteRefused, RemoteUnavailable, ShoalError
 from shoal.gateway.patience import NodeTimeout, Patience
 from shoal.gateway.probe import Probe
 from shoal.gateway.select import NodeState
@@ -86,9 +86,11 @@ class Node:
         *,
         via: UUID | None = None,
         latency: float = 0.0,
+        on_trouble: Callable[[str, Exception], None] = lambda name, error: None,
     ) -> None:
         """`clock` gives seconds, from any start. `via` is the gateway in between, if any.
-        `latency` is how long the node took to answer earlier."""
+        `latency` is how long the node took to answer earlier. `on_trouble` hears the node's
+        name, and what it failed with, whenever it could or would not do its part."""
         self.remote = remote
         self.patience = patience
         self.via = via
@@ -99,6 +101,7 @@ class Node:
         self._health = Health(latency=latency)
         self._probe = Probe(remote, patience)
         self._lost: set[UUID] = set()
+        self._on_trouble = on_trouble
 
     def along(self, route: Route, lost: set[UUID]) -> Self:
         """Give this node, which is another gateway, as it is asked for one request.
@@ -338,6 +341,8 @@ class Node:
             self._health.failed()
         else:
             self._health.heard()
+        if isinstance(error, RemoteRefused | RemoteUnavailable | OSError):
+            self._on_trouble(self.name, error)
         if isinstance(error, RemoteUnavailable | OSError):
             self._note_loss()
         if isinstance(error, OSError):

@@ -124,7 +124,7 @@ class Served:
     """What `repository` serves. Make it in the event loop that it is used in.
 
     The repository is closed with it. `complain` is told of commits that failed, and of other
-    gateways that cannot be told of them.
+    gateways that cannot be told of them; `on_trouble` of nodes that fail, with their names.
     """
 
     def __init__(
@@ -132,11 +132,13 @@ class Served:
         repository: Repository,
         *,
         complain: Callable[[Exception], None] = lambda e: None,
+        on_trouble: Callable[[str, Exception], None] = lambda name, error: None,
         share_log: bool = False,
     ) -> None:
         """`share_log`: tell other gateways of changes of the git-annex branch meanwhile."""
         self._repository = repository
         self._complain = complain
+        self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._patience = Patience()
         self._own = LocalRemote(
@@ -292,7 +294,13 @@ class Served:
             info = RemoteInfo(settings.uuid, settings.name, settings.cost)
             remote = UnusableRemote(info, str(error))
         latency = self._costs.latency(_path(settings))
-        return Node(remote, self._patience, via=settings.proxied_by, latency=latency)
+        return Node(
+            remote,
+            self._patience,
+            via=settings.proxied_by,
+            latency=latency,
+            on_trouble=self._on_trouble,
+        )
 
     async def _retire(self, node: Node) -> None:
         for remote in list(self._committers):

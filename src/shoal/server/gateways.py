@@ -6,6 +6,7 @@ import asyncio
 
 from shoal.errors import NoSuchRemote, UsageError
 from shoal.gateway.served import Served
+from shoal.gateway.troubles import Troubles
 from shoal.git.lockdownhook import install as install_lockdown
 from shoal.git.repository import Repository
 from shoal.remotes.base import Remote
@@ -24,7 +25,10 @@ class GatewaySite(Site):
         """Raises NotARepository when it is not initialised for git-annex."""
         super().__init__(jobs)
         self._repository = repository
-        self._served = Served(repository, complain=_complain_of_commit, share_log=True)
+        troubles = Troubles(lambda error: complain(f"a node failed: {error}"))
+        self._served = Served(
+            repository, complain=_complain_of_commit, on_trouble=troubles.hear, share_log=True
+        )
         self._warming_up = WarmingUp(repository)
 
     async def remote(self, uuid: UUID) -> Remote | None:

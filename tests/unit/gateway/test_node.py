@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shoal.errors import RemoteRefused, RemoteUnavailable
+from shoal.errors import NotEnoughSpace, RemoteRefused, RemoteUnavailable
 from shoal.gateway.node import Node
 from shoal.gateway.patience import NodeTimeout, Patience
 from shoal.remotes.base import NOBODY, AlreadyPresent, Upload
@@ -40,6 +40,19 @@ async def test_failures_are_counted_until_the_next_answer() -> None:
     assert await rig.ask() is False
     assert rig.node.state.failures == 0
     assert rig.node.state.shunned is False
+
+
+@in_loop
+async def test_troubles_are_told() -> None:
+    told: list[str] = []
+    remote = MemoryRemote(name="n1")
+    node = Node(remote, Patience(QUICK), on_trouble=lambda name, e: told.append(f"{name}: {e}"))
+    errors = RemoteUnavailable("n1", "away"), RemoteRefused("read-only"), NotEnoughSpace("full")
+    for error in errors:
+        remote.fail("check_present", error)
+        with pytest.raises(type(error)):
+            await node.ask(lambda remote: remote.check_present(KEY))
+    assert told == [f"n1: {error}" for error in errors[:2]]  # a full disk is nothing unusual
 
 
 @in_loop
