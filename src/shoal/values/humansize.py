@@ -6,6 +6,7 @@ be turned back into the size. exact_size() keeps every digit.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from shoal.values.size import BYTE_UNITS, Unit
@@ -26,7 +27,10 @@ def rough_size(
 def exact_size(size: int, *, long: bool = False) -> str:
     """Give a size with all its digits: `1.234567 MB`, or `1.0 gigabytes` when `long`."""
     unit = _unit_of(size, BYTE_UNITS)
-    return f"{_in_units(size, unit)!r} {f'{unit.name}s' if long else unit.abbreviation}"
+    number = repr(_in_units(size, unit))
+    if abs(size) > sys.float_info.max:
+        number = "Infinity" if size > 0 else "-Infinity"
+    return f"{number} {f'{unit.name}s' if long else unit.abbreviation}"
 
 
 def _unit_of(size: int, units: Sequence[Unit]) -> Unit:

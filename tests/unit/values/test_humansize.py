@@ -61,6 +61,8 @@ def test_long_names(size: int, text: str) -> None:
         (1234567, "1.234567 MB"),
         (10000000001, "10.000000001 GB"),
         (999999, "999.999 kB"),
+        (2**1024, "Infinity QB"),
+        (-(2**1024), "-Infinity QB"),
     ],
 )
 def test_exact_sizes(size: int, text: str) -> None:
