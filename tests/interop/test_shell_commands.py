@@ -166,3 +166,16 @@ def test_debug_goes_to_standard_error(world: World) -> None:
     plain = world.run("shoal-shell", "configlist", server)
     assert (done.stdout, plain.stderr) == (plain.stdout, "")
     assert "(git.process)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "end"), [("", ""), ("VERSION 1\n", "INVALID\n"), ("VERSION 1\n", "")]
+)
+def test_content_that_nobody_vouches_for(world: World, version: str, end: str) -> None:
+    """What no checksum can tell, and the sender does not say: the real program believes it."""
+    said = f"{version}PUT  WORM-s3-m1--x\nDATA 3\nabc{end}"
+    for shell, is_stored in zip(SHELLS, (True, False), strict=True):
+        repository = world.make(shell)
+        there = world.git(repository, "config", "annex.uuid")
+        world.run(shell, "p2pstdio", repository, there, data=said.encode(), check=False)
+        assert bool(objects_of(repository, "WORM-s3-m1--x")) is is_stored
