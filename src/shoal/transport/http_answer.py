@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 
 from shoal.p2phttp.codec import MAX_BODY
+
+_CONNECT = re.compile(r"Connect call failed \('([^']+)', ([0-9]+)")  # as asyncio words it
 
 Piece = bytes | bytearray | memoryview
 """Some bytes of a body, valid until the next ones are asked for."""
@@ -64,5 +68,8 @@ def failure_of(error: OSError) -> HttpFailure:
 
 def text_of(error: BaseException) -> str:
     """Say in a few words what went wrong."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text)
+    text = str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    if isinstance(error, OSError) and error.errno and (found := _CONNECT.match(text)):
+        host, port = found.groups()
+        return f"cannot connect to {host} port {port}: {os.strerror(error.errno)}"
+    return text
