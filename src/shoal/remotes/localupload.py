@@ -31,7 +31,7 @@ _COPIED: Final = 64 << 10  # bytes; a smaller piece of borrowed memory is copied
 _PIECE: Final = 32 << 20  # bytes copied by the kernel, or hashed from the file, in one call
 
 _MISMATCH: Final = "Verification of content failed"
-_UNVOUCHED: Final = "content changed while it was being sent, and cannot be verified"
+_UNVOUCHED: Final = "the sender does not vouch for the content, and it has no checksum to verify"
 _NOTHING: Final = "the content was not available to send"
 _SHORT: Final = "the content broke off"
 REMOVED_MEANWHILE: Final = "the content was removed at the same time"
