@@ -30,7 +30,7 @@ from shoal.gateway.download import ClusterDownload
 from shoal.gateway.looking import Looking, in_order
 from shoal.gateway.members import Members
 from shoal.gateway.node import Node
-from shoal.gateway.patience import Patience, uninterrupted
+from shoal.gateway.patience import Patience, noting, uninterrupted
 from shoal.gateway.reach import Reach, ReachRecords
 from shoal.gateway.reading import Reading
 from shoal.gateway.records import Records
@@ -158,15 +158,14 @@ class ClusterRemote(Remote):
     ) -> Upload | AlreadyPresent:
         """AlreadyPresent when nodes say so and none takes the content; they are listed."""
         from shoal.gateway.placing import Placing  # not for those who only look or read
-        from shoal.gateway.upload import ClusterUpload
+        from shoal.gateway.upload import ClusterUpload, holders_before
 
         reach = self._members.reach(caller)
         theirs, records = self._members.passed_on(caller), self._records_of(reach)
         placing = Placing(reach.nodes, records, key, file, theirs, full=self._full)
         try:
             await placing.place(self._info.name, self._unwanted)
-            already = placing.already
-            holders = outcome.gathered((u, *already[u]) for u in reach.nodes if u in already)
+            holders = holders_before(placing)
             fresh = [uuid for uuid in holders if uuid not in placing.logged]
             if fresh:
                 await self._looking.record(key, present=fresh)
@@ -241,7 +240,8 @@ class ClusterRemote(Remote):
             return await node.ask(lambda remote: remote.store_present(key, file=file, caller=told))
 
         reach = self._members.reach(caller)
-        results = await _ask_all(reach, ask)
+        results: dict[UUID, StoreResult | Exception] = {}
+        await _ask_all(reach, ask, results)
         result = outcome.stored([*reach.nodes], results, {})
         if result.stored_in:
             await self._looking.record(key, present=result.stored_in)
@@ -270,16 +270,22 @@ class ClusterRemote(Remote):
             call = partial(remove, node.heard_from(theirs))
             return await node.ask(call, limit=self._patience.limits.stall)
 
+        async def record() -> None:
+            gone = outcome.removed_from(reach.nodes, results)
+            if fresh := [uuid for uuid in gone if uuid not in recorded]:
+                await self._looking.record(key, missing=fresh)
+                recorded.update(fresh)
+
         reach = self._members.reach(caller)
-        results = await _ask_all(reach, ask)
+        results: dict[UUID, RemoveResult | Exception] = {}
+        recorded: set[UUID] = set()
+        async with noting(record):
+            await _ask_all(reach, ask, results)
         failures = {u: error for u, error in results.items() if isinstance(error, ShoalError)}
         excused = failures.keys() - reach.still_failing(failures).keys()
         asked = [uuid for uuid in reach.nodes if uuid in results and uuid not in excused]
-        result = outcome.removed(asked, results)
-        if result.removed_from:
-            await self._looking.record(key, missing=result.removed_from)
         outcome.raise_bugs(results)
-        return result
+        return outcome.removed(asked, results)
 
     async def timestamp(self) -> int:
         return math.floor(self._clock())
@@ -299,15 +305,20 @@ class ClusterRemote(Remote):
 
 
 async def _ask_all(
-    reach: Reach, ask: Callable[[Node], Coroutine[object, object, T]]
-) -> dict[UUID, T | Exception]:
-    """Ask all nodes at once, and then those that stand in for lost ones; give what each
-    answered, or the error."""
-    results: dict[UUID, T | Exception] = {}
+    reach: Reach,
+    ask: Callable[[Node], Coroutine[object, object, T]],
+    results: dict[UUID, T | Exception],
+) -> None:
+    """Ask all nodes at once, and then those that stand in for lost ones. `results` gets what
+    each answers, when it does, and in the end the errors of the others."""
+
+    async def heed(node: Node) -> T:
+        answer = results[node.uuid] = await ask(node)
+        return answer
+
     for nodes in reach.rounds():
-        answers = await asyncio.gather(*map(ask, nodes.values()), return_exceptions=True)
+        answers = await asyncio.gather(*map(heed, nodes.values()), return_exceptions=True)
         for uuid, answer in zip(nodes, answers, strict=True):
             if isinstance(answer, BaseException) and not isinstance(answer, Exception):
                 raise answer
             results[uuid] = answer
-    return results

@@ -64,26 +64,33 @@ def stored(
     return StoreResult(newly, holders, error)
 
 
+def removed_from(
+    nodes: Iterable[UUID], results: Mapping[UUID, RemoveResult | Exception]
+) -> tuple[UUID, ...]:
+    """Give who no longer has the key, by those of the nodes' answers that there are."""
+    found = ((uuid, results.get(uuid)) for uuid in nodes)
+    return gathered(
+        (*((uuid,) if result.removed else ()), *result.removed_from)
+        for uuid, result in found
+        if isinstance(result, RemoveResult)
+    )
+
+
 def removed(
     nodes: Sequence[UUID], results: Mapping[UUID, RemoveResult | Exception]
 ) -> RemoveResult:
     """Combine the answers to a removal, which succeeded when every node removed the key. One
     that could not be reached may have done so for another gateway."""
-    groups = []
     reasons = []
     complete = bool(nodes)
+    gone = removed_from(nodes, results)
     for uuid in nodes:
         result = results[uuid]
-        if isinstance(result, RemoveResult):
-            groups.append((*((uuid,) if result.removed else ()), *result.removed_from))
-    elsewhere = {uuid for group in groups for uuid in group}
-    for uuid in nodes:
-        result = results[uuid]
-        done = result.removed if isinstance(result, RemoveResult) else uuid in elsewhere
+        done = result.removed if isinstance(result, RemoveResult) else uuid in gone
         if not done:
             complete = False
             reasons.append(reason(result))
-    return RemoveResult(complete, gathered(groups), "; ".join(dict.fromkeys(filter(None, reasons))))
+    return RemoveResult(complete, gone, "; ".join(dict.fromkeys(filter(None, reasons))))
 
 
 def reason(result: StoreResult | RemoveResult | Exception) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from shoal.errors import RemoteUnavailable, ShoalError
+
+_NOTE_EVERY = 0.5  # seconds
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -169,3 +171,30 @@ async def uninterrupted(work: Coroutine[object, object, T]) -> T:
         await asyncio.wait({task})
         _forget(task)
         raise
+
+
+@contextlib.asynccontextmanager
+async def noting(note: Callable[[], Coroutine[object, object, None]]) -> AsyncIterator[None]:
+    """Call `note` twice a second while the context is open, and when it ends, however it ends.
+
+    Raises what `note` raises in the end. What it raises before that is not told: it is to do
+    later what it could not do.
+    """
+
+    async def now_and_then() -> None:
+        while True:
+            await asyncio.sleep(_NOTE_EVERY)
+            with contextlib.suppress(ShoalError, OSError):
+                await uninterrupted(note())
+
+    async def end() -> None:
+        noticing.cancel()
+        await asyncio.wait({noticing})
+        _forget(noticing)
+        await note()
+
+    noticing = asyncio.create_task(now_and_then(), name="note what is known")
+    try:
+        yield
+    finally:
+        await uninterrupted(end())

@@ -64,6 +64,7 @@ class Placing:
         self.uploads: dict[UUID, Upload] = {}  # where the content goes
         self.already: dict[UUID, tuple[UUID, ...]] = {}  # who has it, and whom they named
         self.results: dict[UUID, StoreResult | Exception] = {}  # of nodes that took the content
+        self.recorded: set[UUID] = set()  # who was put into the location log since
         self.failures: dict[UUID, Exception] = {}
         self._chosen: list[UUID] | None = None  # at first; None: nobody was, yet
         self._opened: dict[UUID, Upload] = {}
@@ -152,6 +153,11 @@ class Placing:
         coming = self.uploads.keys() - self.results.keys()
         holders = (self.logged - {*candidates}) | coming | self.already.keys() | {*self.confirmed}
         return frozenset(uuid for uuid in holders if not is_cluster_uuid(uuid))
+
+    @property
+    def result(self) -> StoreResult:
+        """What nodes said so far."""
+        return outcome.stored([*self.nodes], self.results, self.already)
 
     @property
     def confirmed(self) -> list[UUID]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -132,7 +131,8 @@ class RepositoryRecords:
         self._preferences: Preferences | None = None
         self._lock = threading.Lock()
         self._changed = changed
-        self._found: deque[tuple[Key, UUID]] = deque()
+        self._found: dict[tuple[Key, UUID], None] = {}  # in the order in which it was found
+        self._comparing_one = threading.Lock()
         self._comparing: asyncio.Task[None] | None = None
 
     async def aclose(self) -> None:
@@ -150,7 +150,7 @@ class RepositoryRecords:
     def found(self, key: Key, node: UUID) -> bool:
         if len(self._found) >= _MOST_FOUND:
             return False
-        self._found.append((key, node))
+        self._found[key, node] = None
         if self._comparing is None or self._comparing.done():
             self._comparing = asyncio.create_task(self._compare(), name="compare with the log")
         return True
@@ -158,17 +158,34 @@ class RepositoryRecords:
     async def _compare(self) -> None:
         while self._found:
             await asyncio.sleep(_GATHER)
-            for _ in range(0, len(self._found), _COMPARED_AT_ONCE):
-                count = min(len(self._found), _COMPARED_AT_ONCE)
-                some = [self._found.popleft() for _ in range(count)]
+            found = list(self._found)
+            for first in range(0, len(found), _COMPARED_AT_ONCE):
+                some = found[first : first + _COMPARED_AT_ONCE]
                 await in_thread(partial(self._compare_some, some))
 
     def _compare_some(self, found: Sequence[tuple[Key, UUID]]) -> None:
-        with suppress(OSError, ShoalError):  # nobody waits for it
+        try:
             logged = self._logs.locations_of([key for key, _ in found])
-            for (key, node), known in zip(found, logged, strict=True):
-                if node not in known:
-                    self.record(key, [node], [])
+            for one, known in zip(found, logged, strict=True):
+                with self._comparing_one:
+                    if one in self._found and one[1] not in known:
+                        self.record(one[0], [one[1]], [])
+        except (OSError, ShoalError):
+            pass  # nobody waits for it
+        finally:
+            for one in found:
+                self._found.pop(one, None)
+
+    def _forget_found(self, key: Key, missing: Collection[UUID]) -> None:
+        """What was found before it was removed must not be recorded after that."""
+        if not self._comparing_one.acquire(blocking=False):
+            about_to_wait()
+            self._comparing_one.acquire()
+        try:
+            for node in missing:
+                self._found.pop((key, node), None)
+        finally:
+            self._comparing_one.release()
 
     def choosing(self, nodes: Collection[UUID], placed: Placed) -> AbstractContextManager[Choosing]:
         from shoal.gateway.choosing import choosing
@@ -185,6 +202,8 @@ class RepositoryRecords:
         if not changes:
             return
         self._use_disk()
+        if missing and self._found:
+            self._forget_found(key, missing)
         with self._ready_to_record(key, next(iter(changes))):
             written = self._logs.set_locations(key, changes)
         if written:

@@ -41,9 +41,10 @@ async def spread(
 ) -> None:
     """Store `content` through all `uploads`.
 
-    `results` gets, per node, what it answered or why it failed; however this ends, it holds
-    every answer that came. Raises what reading `content` raises, after all stores have ended
-    (the nodes keep what came, for a resume). Returns early when no node is left.
+    `results` gets, per node, what it answered, when it does, or in the end why it failed;
+    however this ends, it holds every answer that came. Raises what reading `content` raises,
+    after all stores have ended (the nodes keep what came, for a resume). Returns early when no
+    node is left.
     """
     fanout = Fanout(content, clock)
     hashing = None
@@ -56,7 +57,7 @@ async def spread(
     ]
     pump = asyncio.create_task(fanout.pump(), name="read the upload")
     try:
-        await _watch(stores, patience)
+        await _watch(stores, patience, results)
     finally:
         tasks = [store.task for store in stores if not store.given_up]
         try:
@@ -68,15 +69,15 @@ async def spread(
         pump.result()
 
 
-async def _watch(stores: list[_Store], patience: Patience) -> None:
-    """Wait until all stores have ended; give up those that stall."""
+async def _watch(stores: list[_Store], patience: Patience, results: Results) -> None:
+    """Wait until all stores have ended; note what they answer; give up those that stall."""
     limits = patience.limits
     tick = min(limits.stall, limits.finish) / _LOOKS_PER_LIMIT
     running = {store.task: store for store in stores}
     while running:
         done, _ = await asyncio.wait(running, timeout=tick, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            del running[task]
+            running.pop(task).note_answer(results)
         for store in list(running.values()):
             limit = limits.finish if store.branch.at_end else limits.stall
             if store.branch.stalled_for() > limit:
@@ -100,6 +101,11 @@ class _Store:
             return await upload.store(self.branch)
         finally:
             self.branch.leave()
+
+    def note_answer(self, results: Results) -> None:
+        """Put what the node answered into `results`, if it did."""
+        if not self.task.cancelled() and self.task.exception() is None:
+            results[self._node.uuid] = self.task.result()
 
     def note(self, results: Results, *, blameless: bool) -> None:
         """Put what came of it into `results`, if anything did. `blameless`: the source broke

@@ -15,7 +15,7 @@ from shoal.errors import LocalProtocolError, ShoalError
 from shoal.gateway import outcome
 from shoal.gateway.download import ClusterDownload
 from shoal.gateway.node import Node
-from shoal.gateway.patience import Patience, uninterrupted
+from shoal.gateway.patience import Patience, noting
 from shoal.gateway.placing import Placing
 from shoal.gateway.reading import Reading
 from shoal.gateway.records import at_once, soon
@@ -35,48 +35,37 @@ class ClusterUpload(Upload):
         self._placing = placing
         self._patience = patience
         self._spent = False
-        self._recorded: set[UUID] = set()
+        placing.recorded.update(holders_before(placing))
         self.offset = min(upload.offset for upload in placing.uploads.values())
 
     async def store(self, content: Content) -> StoreResult:
         """Store `content` on all nodes, and tell which of them confirmed it.
 
-        What they confirmed is in the location log when this ends, however it ends. When the
-        content breaks off, its error is raised after that.
+        What they confirmed is in the location log soon after they did: another gateway may
+        remove it while a slow node is waited for. All is when this ends, however it ends. When
+        the content breaks off, its error is raised after that.
         """
         if self._spent or content.offset != self.offset:
             raise LocalProtocolError("store() for a second time, or from another offset")
         self._spent = True
         placing = self._placing
-        try:
+        async with noting(self._record):
             await self._spread(placing.uploads, content)
-        finally:
-            await self._record()
-        if placing.confirmed and len(placing.confirmed) < len(placing.results):
-            try:
+            if placing.confirmed and len(placing.confirmed) < len(placing.results):
                 await self._replace_failed()
-            finally:
-                await self._record()
         outcome.raise_bugs(placing.results)
-        return self._result
+        return placing.result
 
     async def _spread(self, to: Mapping[UUID, Upload], content: Content) -> None:
         placing = self._placing
         uploads = {placing.nodes[uuid]: upload for uuid, upload in to.items()}
         await spread(uploads, content, verifier(placing.key), self._patience, placing.results)
 
-    @property
-    def _result(self) -> StoreResult:
-        placing = self._placing
-        return outcome.stored([*placing.nodes], placing.results, placing.already)
-
     async def _record(self) -> None:
-        placing, holders = self._placing, self._result.stored_in
-        fresh = [uuid for uuid in holders if uuid not in self._recorded]
-        if fresh:
-            self._recorded.update(fresh)
-            record = partial(placing.records.record, placing.key, fresh, ())
-            await uninterrupted(soon(record))
+        placing = self._placing
+        if fresh := [u for u in placing.result.stored_in if u not in placing.recorded]:
+            await soon(partial(placing.records.record, placing.key, fresh, ()))
+            placing.recorded.update(fresh)
 
     async def _replace_failed(self) -> None:
         """The content has gone by; others get it from nodes that have it now. They have no
@@ -104,6 +93,12 @@ class ClusterUpload(Upload):
         await self._placing.close()
 
 
+def holders_before(placing: Placing) -> tuple[UUID, ...]:
+    """Give who had the content before the upload, by what nodes said."""
+    already = placing.already
+    return outcome.gathered((u, *already[u]) for u in placing.nodes if u in already)
+
+
 class WholeUpload:
     """A small content, which nodes are given right away: at once, as far as nothing needs to be
     waited for, and else by going on from there."""
@@ -117,36 +112,37 @@ class WholeUpload:
         """Give what the client is to hear, if all is done and recorded; else None."""
         if not self._placing.place_at_once(self._content):
             return None
-        result = self._result
+        result = self._placing.result
         try:
-            at_once(partial(self._record, self._fresh(result)))
+            at_once(partial(self._record, self._fresh))
         except WouldWait:
             return None
         return self._told(result)
 
     async def store(self, cluster: str, unwanted: Unwanted) -> StoreResult | AlreadyPresent:
         """Do the rest. Raises what Placing.place() raises. What nodes confirmed is in the
-        location log when this ends, however it ends."""
+        location log soon after they did, and when this ends, however it ends."""
         placing = self._placing
         try:
-            await placing.place(cluster, unwanted)
+            async with noting(self._note):
+                await placing.place(cluster, unwanted)
             if placing.uploads:  # to nodes that only the log said to have it
                 upload = ClusterUpload(placing, self._patience)
                 return await upload.store(self._content.from_offset(upload.offset))
         finally:
-            result = self._result
-            if fresh := self._fresh(result):
-                await soon(partial(self._record, fresh))
             await placing.close()
-        return self._told(result)
+        return self._told(placing.result)
+
+    async def _note(self) -> None:
+        if fresh := self._fresh:
+            await soon(partial(self._record, fresh))
+            self._placing.recorded.update(fresh)
 
     @property
-    def _result(self) -> StoreResult:
+    def _fresh(self) -> list[UUID]:
         placing = self._placing
-        return outcome.stored([*placing.nodes], placing.results, placing.already)
-
-    def _fresh(self, result: StoreResult) -> list[UUID]:
-        return [uuid for uuid in result.stored_in if uuid not in self._placing.logged]
+        known = placing.logged | placing.recorded
+        return [uuid for uuid in placing.result.stored_in if uuid not in known]
 
     def _record(self, fresh: list[UUID]) -> None:
         if fresh:

@@ -12,7 +12,7 @@ from shoal.remotes.base import Caller, RemoveResult, StoreResult
 from shoal.remotes.content import AT_ONCE
 from shoal.values.uuid import UUID
 from tests.support.fake_cluster import CLUSTER, GATEWAY, IMPATIENT, FakeCluster, node_uuid
-from tests.support.loop import in_loop
+from tests.support.loop import in_loop, until
 from tests.support.memory_remote import gather, key_of
 
 DATA = b"content of a key"
@@ -467,6 +467,21 @@ async def test_a_removal_is_carried_to_its_end_when_the_client_goes() -> None:
     with pytest.raises(asyncio.CancelledError):
         await removing
     assert rig.holders(key) == rig.logged(key) == ()
+
+
+@in_loop
+async def test_a_removal_is_recorded_before_the_slowest_node_answers() -> None:
+    """What another stores in the meantime must not be recorded as missing after that."""
+    rig = FakeCluster()
+    key = rig.give(DATA, 1, 2, 3)
+    gate = rig.remotes[0].hold("remove")
+    removing = asyncio.create_task(rig.cluster.remove(key))
+    await gate.reached()
+    await until(lambda: rig.logged(key) == rig.uuids(1))
+    rig.give(DATA, 3)
+    gate.open()
+    assert await removing == RemoveResult(True, rig.uuids(1, 2, 3))
+    assert rig.holders(key) == rig.logged(key) == rig.uuids(3)
 
 
 @in_loop

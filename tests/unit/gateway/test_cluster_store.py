@@ -17,7 +17,7 @@ from shoal.gateway.select import Unwanted
 from shoal.remotes.base import AlreadyPresent, StoreResult, Upload
 from shoal.values.uuid import UUID
 from tests.support.fake_cluster import IMPATIENT, FakeCluster, node_uuid, put
-from tests.support.loop import in_loop, pass_time
+from tests.support.loop import in_loop, pass_time, until
 from tests.support.memory_remote import content_from, key_of
 
 DATA = bytes(range(256)) * 500
@@ -390,3 +390,48 @@ async def test_cancelled_before_the_content_comes() -> None:
             assert isinstance(upload, Upload)
             await upload.aclose()
         assert rig.idle
+
+
+@in_loop
+async def test_the_log_names_who_stored_before_the_slowest_did() -> None:
+    """What another removes in the meantime must not be recorded as present after that."""
+    rig = FakeCluster()
+    gate = rig.remotes[0].hold("store")
+    storing = asyncio.create_task(put(rig.cluster, KEY, DATA))
+    await gate.reached()
+    await until(lambda: rig.logged(KEY) == rig.uuids(2, 3))
+    await rig.remotes[2].remove(KEY)
+    rig.records.record(KEY, (), [node_uuid(3)])
+    gate.open()
+    assert await storing == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.holders(KEY) == rig.logged(KEY) == rig.uuids(1, 2)
+    assert rig.idle
+
+
+@in_loop
+async def test_who_had_it_already_is_recorded_when_that_is_known_and_not_later() -> None:
+    rig = FakeCluster()
+    rig.remotes[2].put(DATA)
+    gate = rig.remotes[0].hold("store")
+    storing = asyncio.create_task(put(rig.cluster, KEY, DATA))
+    await gate.reached()
+    assert node_uuid(3) in rig.logged(KEY)
+    await rig.remotes[2].remove(KEY)
+    rig.records.record(KEY, (), [node_uuid(3)])
+    gate.open()
+    await storing
+    assert rig.holders(KEY) == rig.logged(KEY) == rig.uuids(1, 2)
+
+
+@in_loop
+async def test_what_cannot_be_recorded_at_first_is_recorded_in_the_end() -> None:
+    rig = FakeCluster()
+    gate = rig.remotes[0].hold("store")
+    rig.records.broken = OSError(28, "No space left on device")
+    storing = asyncio.create_task(put(rig.cluster, KEY, DATA))
+    await gate.reached()
+    await pass_time(5)
+    rig.records.broken = None
+    gate.open()
+    assert await storing == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.holders(KEY) == rig.logged(KEY) == rig.uuids(1, 2, 3)

@@ -423,3 +423,19 @@ async def test_records_are_asked_at_once_when_that_is_enough() -> None:
     )
     assert await put(rig.cluster) == StoreResult(True, rig.uuids(1, 2, 3))
     assert here == [True]
+
+
+@in_loop
+async def test_the_log_names_who_stored_before_the_slowest_did() -> None:
+    """What another removes in the meantime must not be recorded as present after that."""
+    rig = FakeCluster()
+    gate = rig.remotes[0].hold("store")
+    storing = asyncio.create_task(put(rig.cluster))
+    await gate.reached()
+    await until(lambda: rig.logged(KEY) == rig.uuids(2, 3))
+    await rig.remotes[2].remove(KEY)
+    rig.records.record(KEY, (), [node_uuid(3)])
+    gate.open()
+    assert await storing == StoreResult(True, rig.uuids(1, 2, 3))
+    assert rig.holders(KEY) == rig.logged(KEY) == rig.uuids(1, 2)
+    assert rig.idle

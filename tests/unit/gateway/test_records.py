@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +78,36 @@ async def test_a_log_that_cannot_be_read_harms_nobody(
     assert known.found(KEYS[1], NODE)
     await known.aclose()
     assert repo.logs.locations(KEYS[1]) == {NODE}
+
+
+@in_loop
+async def test_what_was_found_and_removed_since_is_not_recorded(repo: Repository) -> None:
+    known = RepositoryRecords(repo, lambda: None)
+    for key in KEYS[:60]:
+        assert known.found(key, NODE)
+    known.record(KEYS[0], [], [NODE])
+    await in_thread(partial(known.record, KEYS[55], [], [NODE, OTHER]))
+    await known.aclose()
+    present = [bool(repo.logs.locations(key)) for key in KEYS[:60]]
+    assert present == [number not in (0, 55) for number in range(60)]
+
+
+@in_loop
+async def test_what_is_removed_while_it_is_compared_is_not_recorded(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = RepositoryRecords(repo, lambda: None)
+    read = repo.logs.locations_of
+
+    def read_and_remove(keys: Sequence[Key]) -> list[frozenset[UUID]]:
+        logged = read(keys)
+        known.record(KEYS[0], [], [NODE])
+        return logged
+
+    monkeypatch.setattr(repo.logs, "locations_of", read_and_remove)
+    assert known.found(KEYS[0], NODE)
+    await known.aclose()
+    assert repo.logs.locations(KEYS[0]) == frozenset()
 
 
 # Without waiting
