@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OTHERS_NEED = (0.1, 0.5, 2.0)  # seconds to wait for one who is removing what we could not
+
 
 class Step(Reporter, Protocol):
     """Shows one action on one key. A ShoalError that ends it counts as its failure."""
@@ -187,7 +189,8 @@ class Applier:
         needed = await asyncio.to_thread(session.copies.of_key, key)
         dropping = Dropping(self._fleet, self._fleet.settings_of(uuid))
         try:
-            return await dropping.drop(candidate, needed, step) or await self._is_gone(key, uuid)
+            gone = await dropping.drop(candidate, needed, step)
+            return gone or await self._is_gone(key, uuid, _OTHERS_NEED)
         except DropRefused as refused:
             if await self._is_gone(key, uuid):
                 return True
@@ -196,16 +199,20 @@ class Applier:
             report_unreachable(step, refused.unavailable)
         return False
 
-    async def _is_gone(self, key: Key, uuid: UUID) -> bool:
-        """Tell whether somebody else dropped the key at the same time, and record it then."""
+    async def _is_gone(self, key: Key, uuid: UUID, waits: tuple[float, ...] = ()) -> bool:
+        """Tell whether somebody else dropped the key at the same time, and record it then.
+        While it is there it is looked for again after each of `waits`, in seconds."""
         node = self._fleet.node(uuid)
-        try:
-            there = await node.ask(lambda remote: remote.check_present(key))
-        except ShoalError:
-            return False
-        if not there:
-            await self._fleet.record(key, missing=[uuid])
-        return not there
+        for seconds in (0.0, *waits):
+            await asyncio.sleep(seconds)
+            try:
+                there = await node.ask(lambda remote: remote.check_present(key))
+            except ShoalError:
+                return False
+            if not there:
+                await self._fleet.record(key, missing=[uuid])
+                return True
+        return False
 
     def _shown(self, uuid: UUID) -> dict[str, str]:
         return {"uuid": uuid, "name": self._fleet.name(uuid)}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+
+import pytest
 
 from shoal.git.repository import Repository
 from shoal.operations.apply import Applier, Pace, Tally
@@ -161,19 +164,26 @@ async def test_no_node_grows_beyond_its_maximum_size(three: FleetOfThree) -> Non
 
 
 class _Forestalled(MemoryRemote):
-    """Somebody else removes the key while it is being proved that it may go."""
+    """Somebody else removes the key while it is being proved that it may go, or soon after."""
+
+    after = 0.0  # seconds
 
     async def remove(
         self, key: Key, *, before: int | None = None, caller: Caller = NOBODY
     ) -> RemoveResult:
-        await super().remove(key, before=before, caller=caller)
+        asyncio.get_running_loop().call_later(self.after, self.objects.pop, key)
+        await asyncio.sleep(0)
         return RemoveResult(False, error="content is locked")
 
 
+@pytest.mark.parametrize("after", [0.0, 0.05])
 @in_loop
-async def test_what_another_operator_drops_at_the_same_time_is_gone(three: FleetOfThree) -> None:
+async def test_what_another_operator_drops_at_the_same_time_is_gone(
+    three: FleetOfThree, after: float
+) -> None:
     key = three.give(b"content", three.a, three.b)
-    three.client.remotes["a"] = _Forestalled(A, "a", objects={key: b"content"})
+    other = three.client.remotes["a"] = _Forestalled(A, "a", objects={key: b"content"})
+    other.after = after
     tally, _ = await applied(three, plan(key, (), (A,)))
     assert (tally.dropped, tally.failed) == (1, 0)
     assert three.client.locations(key) == {"b"}
