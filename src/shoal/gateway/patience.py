@@ -178,23 +178,29 @@ async def noting(note: Callable[[], Coroutine[object, object, None]]) -> AsyncIt
     """Call `note` twice a second while the context is open, and when it ends, however it ends.
 
     Raises what `note` raises in the end. What it raises before that is not told: it is to do
-    later what it could not do.
+    later what it could not do. Most contexts end before a task is needed for this.
     """
+    tasks: list[asyncio.Task[None]] = []
 
     async def now_and_then() -> None:
         while True:
-            await asyncio.sleep(_NOTE_EVERY)
             with contextlib.suppress(ShoalError, OSError):
                 await uninterrupted(note())
+            await asyncio.sleep(_NOTE_EVERY)
+
+    def begin() -> None:
+        tasks.append(asyncio.create_task(now_and_then(), name="note what is known"))
 
     async def end() -> None:
-        noticing.cancel()
-        await asyncio.wait({noticing})
-        _forget(noticing)
+        for task in tasks:
+            task.cancel()
+            await asyncio.wait({task})
+            _forget(task)
         await note()
 
-    noticing = asyncio.create_task(now_and_then(), name="note what is known")
+    timer = asyncio.get_running_loop().call_later(_NOTE_EVERY, begin)
     try:
         yield
     finally:
-        await uninterrupted(end())
+        timer.cancel()
+        await (uninterrupted(end()) if tasks else note())

@@ -15,7 +15,7 @@ from shoal.errors import LocalProtocolError, ShoalError
 from shoal.gateway import outcome
 from shoal.gateway.download import ClusterDownload
 from shoal.gateway.node import Node
-from shoal.gateway.patience import Patience, noting
+from shoal.gateway.patience import Patience, noting, uninterrupted
 from shoal.gateway.placing import Placing
 from shoal.gateway.reading import Reading
 from shoal.gateway.records import at_once, soon
@@ -64,7 +64,7 @@ class ClusterUpload(Upload):
     async def _record(self) -> None:
         placing = self._placing
         if fresh := [u for u in placing.result.stored_in if u not in placing.recorded]:
-            await soon(partial(placing.records.record, placing.key, fresh, ()))
+            await uninterrupted(soon(partial(placing.records.record, placing.key, fresh, ())))
             placing.recorded.update(fresh)
 
     async def _replace_failed(self) -> None:
