@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.gateway import Gateway, make_gateway, served
 from tests.support.server_process import ServerProcess, server_process
+from tests.support.session import descendants
 from tests.support.wait import wait_until
 from tests.support.world import World
 
@@ -374,8 +375,14 @@ def _slow_packing(world: World) -> Path:
 
 
 def _is_running(pid: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return _is_there(int(pid.read_text()))
+    return False
+
+
+def _is_there(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
         return True
     return False
 
@@ -398,6 +405,26 @@ def test_who_goes_away_leaves_no_child(world: World, who: str) -> None:
         client.wait(120)
         if who == "client":
             assert _ask(server.port, "GET", "/config")[0] == 200
+
+
+def test_a_server_that_is_killed_leaves_no_child(world: World) -> None:
+    """Also in the middle of a push that said how long it is."""
+    repo = world.make("repo")
+    kind = {"Content-Type": "application/x-git-receive-pack-request", "Content-Length": "1000"}
+
+    def started() -> list[tuple[int, bytes]]:
+        return descendants(server.process.pid)
+
+    with server_process(world, repo, *_OPEN) as server, _connected(server.port) as push:
+        push.putrequest("POST", "/git-receive-pack")
+        for header in kind.items():
+            push.putheader(*header)
+        push.endheaders(b"00")
+        wait_until(lambda: b"http-backend" in b" ".join(dict(started()).values()))
+        children = [pid for pid, _ in started()]
+        server.send(signal.SIGKILL)
+        server.end()
+        wait_until(lambda: not any(map(_is_there, children)))
 
 
 def test_no_more_processes_than_jobs(world: World) -> None:

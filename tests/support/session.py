@@ -6,7 +6,7 @@ import os
 import select
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Session:
 
     def shells(self) -> list[int]:
         """Give the process ids of the git-annex-shells that serve nodes to this gateway."""
-        return [pid for pid, words in _descendants(self.process.pid) if b"p2pstdio" in words]
+        return [pid for pid, words in descendants(self.process.pid) if b"p2pstdio" in words]
 
 
 @contextmanager
@@ -64,11 +64,12 @@ def session(program: list[str], repo: Path, uuid: str) -> Iterator[Session]:
         process.communicate()
 
 
-def _descendants(pid: int) -> list[tuple[int, bytes]]:
+def descendants(pid: int) -> list[tuple[int, bytes]]:
     """Give the processes that `pid` started, and those that they did, with their words."""
     found = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            words = Path(f"/proc/{child}/cmdline").read_bytes()
-            found += [(child, words), *_descendants(child)]
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            for child in map(int, children.read_text().split()):
+                words = Path(f"/proc/{child}/cmdline").read_bytes()
+                found += [(child, words), *descendants(child)]
     return found

@@ -69,8 +69,10 @@ def request_environment(
 ) -> dict[str, str]:
     """Give the variables that tell git-http-backend of a request.
 
-    `user` is who logged in, `peer` the client's address. Raises BadRequest when a header of
-    the request cannot be passed on.
+    `user` is who logged in, `peer` the client's address. The length of the body is not told:
+    a git that knows it waits for all of it without a pause, using up a processor, when the server
+    is killed. It sees from the body itself when that broke off. Raises BadRequest when a header
+    of the request cannot be passed on.
     """
     assert asked.service is not None
     found = {
@@ -96,7 +98,4 @@ def request_environment(
         found["HTTP_CONTENT_ENCODING"] = encoding
     elif encoding != "identity":
         raise BadRequest(415, "a body may be compressed with gzip only")
-    length = headers.get("Content-Length", "")
-    if length.isdecimal() and length.isascii():
-        found["CONTENT_LENGTH"] = length
     return found
