@@ -81,7 +81,6 @@ def test_the_real_daemon(
         ("p2p-annex::test:nowhere", "x", "git-annex-p2p-test could not connect: it ended with"),
         ("p2p-annex::none:there", "x", "git-annex-p2p-none is not installed in PATH"),
         ("p2p-annex::test", "x", "p2p-annex::test is not like p2p-annex::NETWORK:ADDRESS"),
-        ("tor-annex::abc.onion", "x", "tor-annex::abc.onion is not like tor-annex::ONION:PORT"),
     ],
 )
 def test_what_cannot_be_reached(
