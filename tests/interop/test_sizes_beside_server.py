@@ -12,10 +12,12 @@ import pytest
 
 from tests.support.gateway import Gateway, make_gateway, objects_of, served
 from tests.support.raw_http import RawClient
+from tests.support.wait import wait_until
 from tests.support.world import World
 
 SIZE, FILES = 100_000, 12
 NODES = ("node1", "node2", "node3")
+PROGRAMS = ("git-annex", "shoal")
 
 
 @pytest.fixture(params=[1, 2])
@@ -57,11 +59,17 @@ def add_files(world: World, repo: Path) -> dict[str, bytes]:
 
 
 def asked(world: World, repo: Path, node: str, *more: str) -> str:
-    """Give the files that a node wants by both programs, which must agree."""
+    """Give the files that a node wants by both programs, which must agree as soon as nothing
+    counts any more as on its way to a node."""
     words = ("find", "--anything", f"--want-get-by={node}", *more)
-    found = world.annex(repo, *words)
-    assert world.run("shoal", *words, cwd=repo).stdout == found
-    return found
+    found: list[str] = []
+
+    def agree() -> bool:
+        found[:] = [world.run(program, *words, cwd=repo).stdout for program in PROGRAMS]
+        return found[0] == found[1]
+
+    wait_until(agree)
+    return found[0]
 
 
 def sizes(world: World, repo: Path) -> dict[str, int]:
