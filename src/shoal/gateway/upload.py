@@ -114,7 +114,7 @@ class WholeUpload:
             return None
         result = self._placing.result
         try:
-            at_once(partial(self._record, self._fresh))
+            at_once(partial(self._record, self._fresh(result)))
         except WouldWait:
             return None
         return self._told(result)
@@ -134,15 +134,13 @@ class WholeUpload:
         return self._told(placing.result)
 
     async def _note(self) -> None:
-        if fresh := self._fresh:
+        if fresh := self._fresh(self._placing.result):
             await soon(partial(self._record, fresh))
             self._placing.recorded.update(fresh)
 
-    @property
-    def _fresh(self) -> list[UUID]:
-        placing = self._placing
-        known = placing.logged | placing.recorded
-        return [uuid for uuid in placing.result.stored_in if uuid not in known]
+    def _fresh(self, result: StoreResult) -> list[UUID]:
+        known = self._placing.logged | self._placing.recorded
+        return [uuid for uuid in result.stored_in if uuid not in known]
 
     def _record(self, fresh: list[UUID]) -> None:
         if fresh:
